@@ -1,0 +1,62 @@
+"""Order table: every ClOrdID that was ever numbered or refused, and what is known of it. Derived from the log.
+
+Open-addressing hash over flat memory; an entry points at the ClOrdID inside its OUT or REJECTED record, so the table
+holds no strings. (client, ClOrdID) makes submission idempotent; (session, ClOrdID) routes what the counterparty sends.
+May depend on: journal, record, parser. Never does I/O.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from .journal cimport journal_t
+from .parser cimport message_t
+from .record cimport record_header_t
+
+
+cdef enum order_state:
+    ORDER_SENT = 1              # in the log; not answered yet
+    ORDER_NEW = 2               # the rest follow OrdStatus (39) of the latest ExecutionReport
+    ORDER_PARTIALLY_FILLED = 3
+    ORDER_FILLED = 4
+    ORDER_CANCELED = 5
+    ORDER_REPLACED = 6
+    ORDER_PENDING = 7
+    ORDER_REJECTED = 8          # by the counterparty
+    ORDER_EXPIRED = 9
+    ORDER_OTHER = 10            # any other OrdStatus
+    ORDER_REFUSED = 11          # by the gateway, never numbered
+    ORDER_UNKNOWN = 12          # gap-filled, or in the unknown window of a takeover: the counterparty must tell
+
+
+# 48 bytes.
+cdef struct order_t:
+    uint64_t lsn                # of the OUT or REJECTED record
+    uint64_t seq                # MsgSeqNum out; 0 when refused
+    uint64_t last_in_seq        # of the latest message about it; 0: none
+    uint32_t hash
+    uint32_t client
+    uint32_t generation         # of the session when it was numbered
+    uint32_t clordid_offset     # from the start of the record
+    uint16_t clordid_length
+    uint16_t session
+    uint8_t state
+    uint8_t reason              # reject_reason when refused
+
+
+cdef struct order_table_t:
+    journal_t* journal
+    order_t* entries
+    uint64_t capacity           # power of two
+    uint64_t count
+
+
+cdef int orders_init(order_table_t* t, journal_t* journal, uint64_t capacity) noexcept nogil
+cdef void orders_free(order_table_t* t) noexcept nogil
+cdef void orders_forget(order_table_t* t) noexcept nogil
+cdef order_t* orders_by_client(order_table_t* t, uint32_t client, const uint8_t* clordid, uint32_t length) noexcept nogil
+cdef order_t* orders_by_session(order_table_t* t, uint16_t session, const uint8_t* clordid, uint32_t length) noexcept nogil
+cdef bint orders_full(const order_table_t* t) noexcept nogil     # no further order may be taken
+# From a log record (OUT with FLAG_ORDER, or REJECTED). The record is in the journal already.
+cdef order_t* orders_insert(order_table_t* t, const record_header_t* record, uint32_t generation) noexcept nogil
+# An inbound application message: the order it is about (11, else 41), NULL if not ours.
+cdef order_t* orders_route(order_table_t* t, uint16_t session, const message_t* message) noexcept nogil
+cdef void orders_update(order_table_t* t, order_t* order, const message_t* message, uint64_t seq) noexcept nogil
