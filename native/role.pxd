@@ -1,7 +1,7 @@
 """Which node may act: the pair's role state machine (DESIGN sections 3 and 4).
 
-The only place where a node becomes primary, solo, standby or fenced. Inputs: what the peer says, the tripwire, answers of
-the register, operator's commands, time. Outputs: a state, what must be required of acks, and register requests. It
+The only place where a node becomes primary, solo, standby or fenced. Inputs: what the peer says, the tripwire, answers
+of the register, operator's commands, time. Outputs: a state, what must be required of acks, and register requests. It
 decides nothing by comparing clocks of two nodes. May depend on: instant. Never does I/O.
 """
 
@@ -15,13 +15,13 @@ cdef enum role_state:
     ROLE_STANDBY = 1      # follows `primary` of `epoch`
     ROLE_CANDIDATE = 2    # its compare-and-set for a new epoch is under way; acknowledges nothing
     ROLE_PRIMARY = 3      # holds the sessions of `epoch`
-    ROLE_FENCED = 4       # must not send to any counterparty; joins as standby when it meets the primary of a later epoch
+    ROLE_FENCED = 4       # must not send to any counterparty; standby when it meets the primary of a later epoch
 
 
 # What a primary may release (role_t.release).
 cdef enum release_rule:
-    RELEASE_NOTHING = 0      # not primary, or standby lost and compare-and-set for solo under way
-    RELEASE_ACKED = 1        # the standby is in sync, or about to be declared so: only what it acknowledged
+    RELEASE_NOTHING = 0      # not primary
+    RELEASE_ACKED = 1        # the register may say that the standby is in sync: only what it acknowledged
     RELEASE_ALL = 2          # solo
 
 
@@ -40,9 +40,10 @@ cdef enum register_request_kind:
 
 cdef struct register_request_t:
     register_request_kind kind
-    uint64_t id                   # answers carry it; an answer to an older request is ignored
-    register_value_t expected
-    register_value_t desired
+    uint64_t id                   # from 1; answers carry it, 0 is for what a watch saw. A late answer only informs
+    bint act_alone                # an operator vouches that the peer is dead: what the `static` register asks for
+    register_value_t expected     # compared by version
+    register_value_t desired      # its version is not used: the register gives the next one
 
 
 cdef enum register_outcome:
@@ -56,7 +57,8 @@ cdef enum role_command:
     COMMAND_TAKEOVER = 1       # this standby shall take over now
     COMMAND_SWITCHOVER = 2     # this primary shall hand over to its standby
     COMMAND_SOLO = 3           # this primary shall go on without its standby
-    COMMAND_ACT_ALONE = 4      # operator vouches that the peer is dead: an out-of-sync or `static` node may act (accepts loss)
+    # The operator vouches that the peer is dead and accepts loss: a node out of sync, or held back by `static`, may act.
+    COMMAND_ACT_ALONE = 4
 
 
 cdef enum command_status:
@@ -65,6 +67,7 @@ cdef enum command_status:
     COMMAND_NOT_PRIMARY = -2
     COMMAND_NOT_IN_SYNC = -3
     COMMAND_BUSY = -4
+    COMMAND_PEER_ALIVE = -5    # ACT_ALONE: this node hears its peer as primary
 
 
 # Why the last change happened: for incident reports.
@@ -80,6 +83,7 @@ cdef enum role_cause:
     CAUSE_NO_REGISTER = 8      # fence_timeout
     CAUSE_LATER_EPOCH = 9      # met a later epoch
     CAUSE_CAUGHT_UP = 10
+    CAUSE_REGISTER_BEHIND = 11    # own or peer's log is later than the register: it was lost. Waits for an operator
 
 
 cdef struct role_config_t:
@@ -89,8 +93,9 @@ cdef struct role_config_t:
     uint64_t fence_timeout_ns
     uint64_t register_timeout_ns     # one request
     uint64_t register_retry_ns
-    uint64_t startup_wait_ns         # how long a restarted in-sync node waits for its peer before it acts alone; and the
-                                     # second node of a first start before it tries
+    # How long a restarted in-sync node waits for its peer before it acts alone; and the second node of a first start
+    # before it tries.
+    uint64_t startup_wait_ns
     bint preferred                   # first start: this node goes first
     bint lost_tail                   # power was lost with an unflushed tail: skip ahead if it must act alone
 
@@ -105,6 +110,13 @@ cdef struct peer_view_t:             # from the peer's datagrams
     uint64_t last_heard_mono_ns
 
 
+# How many records a standby may be behind when the primary starts to require acks: they stall releases for that long.
+cdef enum:
+    JOIN_LAG_RECORDS = 256
+
+
+# After each input the owner looks at `transitions`, then takes the request. It must apply a change of `release` before
+# it makes the request: a join is only safe once acks are required.
 cdef struct role_t:
     role_config_t config
     role_state state
@@ -120,22 +132,57 @@ cdef struct role_t:
     uint32_t own_last_epoch
     uint64_t transitions             # counts every change of state, release or epoch: the owner compares and acts
     uint64_t detected_mono_ns        # of the last takeover: when the peer was suspected
-    uint64_t won_mono_ns             #                      when the register was won
+    uint64_t won_mono_ns             # of the last takeover: when the register was won
     register_request_t request
-    # Requests under way and timers follow (role.pyx).
+
+    # Private to role.pyx from here on. Times are mono_ns; 0: not running.
+    bint cell_known                  # the register answered in this life
+    bint cell_guessed                # in_sync of `cell` is our assumption, made when we met a primary of a later epoch
+    bint cell_fresh                  # the register answered since we were fenced
+    bint request_open                # no answer yet
+    bint request_waiting             # the owner has not taken it yet
+    uint64_t request_since
+    uint64_t retry_at                # no request before this: the last one got no answer
+    uint64_t read_at                 # no routine read before this
+    uint64_t settled_version         # every compare-and-set of ours is decided once cell.version has reached this
+    uint32_t claimed_epoch           # our last compare-and-set for ourselves as primary
+    bint claim_skips                 # it was made without the whole log
+    bint tail_suspect                # lost_tail, until a primary has declared us in sync again
+    bint act_alone
+    uint32_t act_alone_epoch         # of the cell when the operator said so
+    role_cause loss_cause
+    uint64_t started_at
+    uint64_t last_timer
+    uint64_t primary_heard           # standby: last datagram that says PRIMARY of our epoch
+    bint primary_lost                # standby: tripwire fell or the primary says it is none any more
+    uint64_t candidate_since
+    bint joined                      # primary: as told by role_on_standby
+    uint64_t acked_lsn
+    uint64_t join_grace_until        # a primary by switchover waits so long for the old one to join
+    uint64_t lost_since              # the register has been needed since
+    uint64_t join_since              # acks required, not yet declared in sync
+    uint64_t join_target
+    uint64_t handover_since
+    uint32_t handover_epoch          # epoch that we tried to hand to the peer
+    bint solo_wanted
 
 
-cdef void role_init(role_t* r, const role_config_t* config, uint64_t own_last_lsn, uint32_t own_last_epoch, const instant_t* now) noexcept nogil
+cdef void role_init(role_t* r, const role_config_t* config, uint64_t own_last_lsn, uint32_t own_last_epoch,
+                    const instant_t* now) noexcept nogil
 cdef void role_on_log(role_t* r, uint64_t own_last_lsn, uint32_t own_last_epoch) noexcept nogil
-cdef void role_on_peer(role_t* r, uint8_t peer_role, uint32_t peer_epoch, uint32_t peer_last_epoch, uint64_t peer_last_lsn,
-                       const instant_t* now) noexcept nogil          # an authentic datagram of the peer arrived
+# An authentic datagram of the peer arrived.
+cdef void role_on_peer(role_t* r, uint8_t peer_role, uint32_t peer_epoch, uint32_t peer_last_epoch,
+                       uint64_t peer_last_lsn, const instant_t* now) noexcept nogil
 cdef void role_on_tripwire(role_t* r, bint connected, const instant_t* now) noexcept nogil
-# Primary: whether the standby has joined in this epoch, and the LSN it acknowledged (received).
+# Primary: whether the standby has joined in this epoch and in its present life (after a new incarnation: 0 until it
+# joins again), and the LSN it acknowledged (received).
 cdef void role_on_standby(role_t* r, bint joined, uint64_t acked_lsn, const instant_t* now) noexcept nogil
-cdef void role_on_handover(role_t* r, uint32_t new_epoch, const instant_t* now) noexcept nogil   # the primary says we won epoch
+# The primary says that it wrote us into the register as primary of new_epoch.
+cdef void role_on_handover(role_t* r, uint32_t new_epoch, const instant_t* now) noexcept nogil
 cdef void role_on_register(role_t* r, uint64_t request_id, register_outcome outcome, const register_value_t* value,
                            const instant_t* now) noexcept nogil
 cdef command_status role_on_command(role_t* r, role_command command, const instant_t* now) noexcept nogil
 cdef void role_on_timer(role_t* r, const instant_t* now) noexcept nogil
 cdef uint64_t role_deadline(const role_t* r) noexcept nogil
-cdef bint role_take_request(role_t* r, register_request_t* request) noexcept nogil   # next register request to make, once
+# The next register request to make, once.
+cdef bint role_take_request(role_t* r, register_request_t* request) noexcept nogil
