@@ -22,19 +22,24 @@ cdef enum:
 cdef enum frame_type:
     # client -> node
     FRAME_LOGIN = 1         # body: login_body_t, name, token, positions x position_t
-    FRAME_SUBMIT = 2        # session; body: u8 length of MsgType, MsgType, then fields "tag=value<SOH>..." (11= among them)
+    FRAME_SUBMIT = 2        # session; body: u8 length of MsgType, MsgType, fields "tag=value<SOH>..." (11= among them)
     FRAME_CHECKPOINT = 3    # body: u16 key length, key, value: stored in the log
     FRAME_FETCH = 4         # body: key: asks for a CHECKPOINT_VALUE
     FRAME_PING = 5          # seq is echoed
+    # body: positions x position_t, instead of those of LOGIN; sent to a standby now and then, so that after its WELCOME
+    # it need not repeat everything since the LOGIN. No answer
+    FRAME_POSITIONS = 6
     # node -> client
-    FRAME_WELCOME = 16      # seq: epoch; session: number of sessions; body: u8 node, then per session: session_body_t, name
+    FRAME_WELCOME = 16      # seq: epoch; session: number of sessions; body: u8 node, per session: session_body_t, name
     FRAME_STANDBY = 17      # this node is not primary; body: u8 node
     FRAME_ACCEPTED = 18     # in the log, numbered seq of (session, generation), and released; body: ClOrdID
     FRAME_REJECTED = 19     # flags: reject_reason; body: u8 length of ClOrdID, ClOrdID, text
     FRAME_HELD = 20         # waits without a number (session not ready); will be ACCEPTED or REJECTED; body: ClOrdID
-    FRAME_ORDER_STATE = 21  # answer to a repeated submission: flags: order_state; seq, generation of the original; body: ClOrdID
+    # answer to a repeated submission: flags: order_state; seq, generation of the original; aux: reject_reason if
+    # ORDER_REFUSED; body: ClOrdID. Waits for the original's release as ACCEPTED does
+    FRAME_ORDER_STATE = 21
     FRAME_MESSAGE = 22      # seq, generation: position; flags: 1 PossDup; body: FIX message as received
-    FRAME_FATE = 23         # flags: fate_kind; what a resend did to an accepted order; seq; body: ClOrdID
+    FRAME_FATE = 23         # flags: fate_kind; what a resend did to an accepted order; seq, generation; body: ClOrdID
     FRAME_SESSION = 24      # flags: session_state; the session's state changed; generation; seq: next MsgSeqNum out
     FRAME_CHECKPOINT_STORED = 25   # body: key
     FRAME_CHECKPOINT_VALUE = 26    # body: u16 key length, key, value; flags 1: no such key
