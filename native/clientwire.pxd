@@ -97,14 +97,15 @@ cdef struct login_body_t:    # 8 bytes
 
 
 cdef struct position_t:      # 16 bytes: "I have read up to here"
-    uint64_t seq
+    uint64_t seq             # UINT64_MAX: whatever is there already is not wanted
     uint32_t generation
     uint16_t session
     uint16_t reserved
 
 
-cdef struct session_body_t:  # 16 bytes
+cdef struct session_body_t:  # 24 bytes
     uint64_t next_out
+    uint64_t next_in         # where the feed of a client that wants nothing old starts; 0: not told
     uint32_t generation
     uint16_t session
     uint8_t state

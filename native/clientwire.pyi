@@ -8,6 +8,7 @@ PROTOCOL_VERSION: int
 HEADER_BYTES: int
 MAX_FRAME: int
 MAX_CLORDID: int
+FROM_NOW: int
 
 class FrameError(ValueError):
     """A frame, or an argument for one, is not what the client protocol allows."""
@@ -109,7 +110,9 @@ class Frame:
 class SessionInfo(Frame):
     """One session as WELCOME describes it."""
 
-    def __init__(self, session: int, name: str, state: int, generation: int, next_out: int) -> None: ...
+    def __init__(
+        self, session: int, name: str, state: int, generation: int, next_out: int, next_in: int = 0
+    ) -> None: ...
     @property
     def session(self) -> int: ...
     @property
@@ -120,6 +123,8 @@ class SessionInfo(Frame):
     def generation(self) -> int: ...
     @property
     def next_out(self) -> int: ...
+    @property
+    def next_in(self) -> int: ...
 
 class Login(Frame):
     """LOGIN. Its repr leaves the token out."""

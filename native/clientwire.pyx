@@ -8,7 +8,7 @@ state between calls. The Python client, the tools and the tests use this face; n
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeASCII
-from libc.stdint cimport UINT8_MAX, UINT16_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport UINT8_MAX, UINT16_MAX, UINT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from enum import IntEnum
@@ -16,6 +16,7 @@ from enum import IntEnum
 
 cdef enum:
     SOH = 1
+    MAX_TAG_DIGITS = 9
     MESSAGE_POSS_DUP = 1         # flag of MESSAGE
     CHECKPOINT_NO_SUCH_KEY = 1   # flag of CHECKPOINT_VALUE
 
@@ -37,6 +38,7 @@ PROTOCOL_VERSION = CLIENT_PROTOCOL_VERSION
 HEADER_BYTES = FRAME_HEADER_BYTES
 MAX_FRAME = MAX_FRAME_BYTES
 MAX_CLORDID = MAX_CLORDID_BYTES
+FROM_NOW = UINT64_MAX            # seq of a position: what is there already is not wanted
 
 
 class FrameError(ValueError):
@@ -158,19 +160,22 @@ cdef class Frame:
 cdef class SessionInfo(Frame):
     """One session as WELCOME describes it."""
 
-    __slots_shown__ = ("session", "name", "state", "generation", "next_out")
+    __slots_shown__ = ("session", "name", "state", "generation", "next_out", "next_in")
     cdef readonly uint16_t session
     cdef readonly str name
     cdef readonly uint8_t state
     cdef readonly uint32_t generation
     cdef readonly uint64_t next_out
+    cdef readonly uint64_t next_in
 
-    def __init__(self, uint16_t session, str name, uint8_t state, uint32_t generation, uint64_t next_out):
+    def __init__(self, uint16_t session, str name, uint8_t state, uint32_t generation, uint64_t next_out,
+                 uint64_t next_in=0):
         self.session = session
         self.name = name
         self.state = state
         self.generation = generation
         self.next_out = next_out
+        self.next_in = next_in
 
 
 cdef class Login(Frame):
@@ -359,7 +364,7 @@ def submit(uint16_t session, str msg_type, str cl_ord_id, bytes fields):
     """SUBMIT frame. `fields`: "tag=value<SOH>" repeated; 11=`cl_ord_id` is put before them unless `cl_ord_id` is empty.
 
     Raises FrameError if the MsgType is empty or longer than 255 bytes, the ClOrdID is longer than MAX_CLORDID or holds
-    SOH, or the frame becomes longer than MAX_FRAME.
+    SOH, a field is not "tag=value<SOH>", or the frame becomes longer than MAX_FRAME.
     """
     cdef bytes kind = _ascii(msg_type, "MsgType (35)")
     cdef bytes identifier = _ascii(cl_ord_id, "ClOrdID (11)")
@@ -371,6 +376,7 @@ def submit(uint16_t session, str msg_type, str cl_ord_id, bytes fields):
         raise FrameError(f"MsgType (35) must have 1 to 255 bytes, found {kind_length}")
     if id_length > MAX_CLORDID_BYTES or b"\x01" in identifier:
         raise FrameError(f"ClOrdID (11) must have at most {MAX_CLORDID_BYTES} bytes and no SOH, found {cl_ord_id!r}")
+    _check_fields(fields)
     cdef bytes frame = _new_frame(FRAME_SUBMIT, 0, session, 0, 0, 0, 1 + kind_length + prefix_length + fields_length)
     cdef char* at = PyBytes_AS_STRING(frame) + FRAME_HEADER_BYTES
     (<uint8_t*>at)[0] = <uint8_t>kind_length
@@ -421,6 +427,7 @@ def welcome(uint8_t node, uint64_t epoch, sessions):
         if len(name) > UINT8_MAX:
             raise FrameError(f"session name must have at most 255 bytes, found {len(name)}")
         head.next_out = info.next_out
+        head.next_in = info.next_in
         head.generation = info.generation
         head.session = info.session
         head.state = info.state
@@ -612,6 +619,40 @@ cdef bytes _counted16(bytes value):
     return (<char*>&length)[:sizeof(uint16_t)] + value
 
 
+cdef _check_fields(bytes fields):
+    """Refuses what the node could only refuse without naming the order, since it could not read its ClOrdID.
+
+    After a tag whose value is a Length, a data field may hold SOH; from there on the node judges.
+    """
+    cdef const uint8_t* data = <const uint8_t*>PyBytes_AS_STRING(fields)
+    cdef size_t size = PyBytes_GET_SIZE(fields)
+    cdef size_t at = 0
+    cdef size_t start
+    cdef uint64_t tag
+    while at < size:
+        start = at
+        tag = 0
+        while at < size and c"0" <= data[at] <= c"9" and at - start < MAX_TAG_DIGITS:
+            tag = tag * 10 + data[at] - c"0"
+            at += 1
+        if tag == 0 or data[start] == c"0" or at + 1 >= size or data[at] != c"=" or data[at + 1] == SOH:
+            raise FrameError(f"field at byte {start} of {size} is not tag=value: {fields[start:start + 40]!r}")
+        if _is_length_tag(tag):
+            return
+        while at < size and data[at] != SOH:
+            at += 1
+        if at == size:
+            raise FrameError(f"field {tag} at byte {start} does not end with SOH: {fields[start:start + 40]!r}")
+        at += 1
+
+
+cdef bint _is_length_tag(uint64_t tag) noexcept:
+    """Fields of type Length that precede a data field (FIX 4.4 volume 6, FIX 5.0 SP2)."""
+    return (tag == 90 or tag == 93 or tag == 95 or tag == 212 or (348 <= tag <= 364 and not tag & 1) or tag == 445
+            or tag == 618 or tag == 621 or tag == 1184 or tag == 1277 or tag == 1280 or tag == 1282 or tag == 1397
+            or tag == 1401 or tag == 1403 or tag == 1468 or tag == 1525)
+
+
 cdef uint32_t _peek_length(const uint8_t* data):
     cdef uint32_t length
     memcpy(&length, data, sizeof(uint32_t))
@@ -771,7 +812,7 @@ cdef Frame _decode_welcome(const frame_header_t* header, const uint8_t* body, si
         if length - at < head.name_length:
             raise FrameError(f"WELCOME body of {length} bytes does not hold the name of session {head.session}")
         frame.sessions.append(SessionInfo(head.session, _text(body + at, head.name_length, "session name"),
-                                          head.state, head.generation, head.next_out))
+                                          head.state, head.generation, head.next_out, head.next_in))
         at += head.name_length
         left -= 1
     if at != length:

@@ -19,7 +19,7 @@ text = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=80)
 keys = st.binary(max_size=40)
 blobs = st.binary(max_size=300)
 places = st.lists(st.tuples(u16, u32, u64), max_size=5)
-infos = st.lists(st.builds(wire.SessionInfo, u16, ids, u8, u32, u64), max_size=5)
+infos = st.lists(st.builds(wire.SessionInfo, u16, ids, u8, u32, u64, u64), max_size=5)
 
 # Every kind of frame: its strategy of arguments, and the attributes that must come back.
 KINDS = {
@@ -67,7 +67,13 @@ def test_what_is_built_is_read_back(build) -> None:
     check()
 
 
-@given(u16, ids, ids, blobs)
+values = st.binary(min_size=1, max_size=30).filter(lambda value: b"\x01" not in value)
+fields_of_any_kind = st.lists(st.tuples(st.integers(1000, 1100), values), max_size=8).map(
+    lambda pairs: b"".join(b"%d=%b\x01" % pair for pair in pairs)
+)
+
+
+@given(u16, ids, ids, fields_of_any_kind)
 def test_submit_puts_the_clordid_before_the_fields(session, msg_type, cl_ord_id, fields) -> None:
     decoded = only(wire.submit(session, msg_type, cl_ord_id, fields))
     assert (decoded.session, decoded.msg_type) == (session, msg_type)
@@ -110,6 +116,11 @@ def test_damaged_frames_are_refused_or_decoded_but_never_crash(build, data) -> N
     assert used == len(frame)
 
 
+def test_a_data_field_may_hold_soh():
+    fields = b"95=3\x0196=a\x01b\x01"
+    assert only(wire.submit(0, "D", "", fields)).fields == fields
+
+
 def test_frames_before_a_malformed_one_are_returned_first() -> None:
     good, bad = wire.pong(1), b"\x03" + bytes(23)
     frames, used = wire.decode(good + bad)
@@ -146,7 +157,12 @@ def test_malformed_frames_are_named(frame, complaint) -> None:
         (lambda: wire.submit(0, "D", "x" * 65, b""), "at most 64 bytes"),
         (lambda: wire.submit(0, "D", "a\x01b", b""), "no SOH"),
         (lambda: wire.submit(0, "D", "\u00e9", b""), "must be ASCII"),
-        (lambda: wire.submit(0, "D", "x", bytes(65536)), "SUBMIT frame would have"),
+        (lambda: wire.submit(0, "D", "x", b"58=" + b"x" * 65536 + b"\x01"), "SUBMIT frame would have"),
+        (lambda: wire.submit(0, "D", "x", b"55=A\x0144=\x01"), "field at byte 5 of 9 is not tag=value"),
+        (lambda: wire.submit(0, "D", "x", b"55=A"), "field 55 at byte 0 does not end with SOH"),
+        (lambda: wire.submit(0, "D", "x", b"=A\x01"), "not tag=value"),
+        (lambda: wire.submit(0, "D", "x", b"055=A\x01"), "not tag=value"),
+        (lambda: wire.submit(0, "D", "x", b"55"), "not tag=value"),
         (lambda: wire.checkpoint(bytes(65536), b""), "key must have at most 65535"),
         (lambda: wire.message(0, 0, 1, bytes(65536)), "at most 65536 are allowed"),
     ],
