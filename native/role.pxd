@@ -57,7 +57,7 @@ cdef enum role_command:
     COMMAND_TAKEOVER = 1       # this standby shall take over now
     COMMAND_SWITCHOVER = 2     # this primary shall hand over to its standby
     COMMAND_SOLO = 3           # this primary shall go on without its standby
-    # The operator vouches that the peer is dead and accepts loss: a node out of sync, or held back by `static`, may act.
+    # The operator vouches that the peer is dead and accepts loss: a node out of sync or held back by `static` may act.
     COMMAND_ACT_ALONE = 4
 
 
@@ -125,6 +125,9 @@ cdef struct role_t:
     uint8_t primary
     bint intake                      # orders may be numbered (primary, not handing over)
     bint skip_ahead                  # promoted without the whole log (act alone): skip numbers and reconcile
+    # config.lost_tail, until a primary has declared us in sync again or we were promoted (and skipped ahead). The owner
+    # keeps the mark on disk for as long: a mere restart of the process does not bring the tail back.
+    bint tail_suspect
     role_cause cause
     register_value_t cell            # last known content of the register
     peer_view_t peer
@@ -147,7 +150,6 @@ cdef struct role_t:
     uint64_t settled_version         # every compare-and-set of ours is decided once cell.version has reached this
     uint32_t claimed_epoch           # our last compare-and-set for ourselves as primary
     bint claim_skips                 # it was made without the whole log
-    bint tail_suspect                # lost_tail, until a primary has declared us in sync again
     bint act_alone
     uint32_t act_alone_epoch         # of the cell when the operator said so
     role_cause loss_cause

@@ -53,7 +53,7 @@ class Cause(IntEnum):
     CAUGHT_UP = 10
     REGISTER_BEHIND = 11
 
-class Cell(NamedTuple):
+class RegisterValue(NamedTuple):
     version: int
     epoch: int
     primary: int
@@ -63,8 +63,8 @@ class Request(NamedTuple):
     kind: RequestKind
     id: int
     act_alone: bool
-    expected: Cell
-    desired: Cell
+    expected: RegisterValue
+    desired: RegisterValue
 
 class Role:
     """One node's role. Every method takes the moment `now` as CLOCK_MONOTONIC ns; nothing here reads a clock.
@@ -112,9 +112,13 @@ class Role:
     @property
     def skip_ahead(self) -> bool: ...
     @property
+    def solo_wanted(self) -> bool: ...
+    @property
+    def tail_suspect(self) -> bool: ...
+    @property
     def cause(self) -> Cause: ...
     @property
-    def cell(self) -> Cell: ...
+    def cell(self) -> RegisterValue: ...
     @property
     def peer_alive(self) -> bool: ...
     @property

@@ -230,6 +230,7 @@ cdef void enter_primary(role_t* r, bint skip_ahead, role_cause cause, const inst
     r.won_mono_ns = now.mono_ns
     r.claimed_epoch = 0
     r.act_alone = False
+    r.tail_suspect = False
     stop_leading(r)
     r.joined = False
     r.acked_lsn = 0
@@ -363,11 +364,13 @@ cdef bint may_claim_at_start(const role_t* r, const instant_t* now) noexcept nog
         return True    # nobody else can hold anything that was released
     if not r.peer.alive:
         return since_at_least(silent_since, r.config.startup_wait_ns, now)
+    # Either node of in_sync holds all that was released. So if the one with the better claim makes no use of
+    # it (it cannot reach the register, or `static` holds it back) this one goes after a while.
     if r.peer.role == ROLE_STARTING or r.peer.role == ROLE_FENCED:
-        # Both came back: the longer log leads. Either holds all that was released, so if the leader makes no use of it
-        # (it may not reach the register) the other goes after a second wait.
         return own_log_leads(r) or since_at_least(r.started_at, 2 * r.config.startup_wait_ns, now)
-    return False   # the peer lives as standby or candidate and takes over by itself, or is a primary that must learn
+    if r.peer.role == ROLE_STANDBY or r.peer.role == ROLE_CANDIDATE:
+        return since_at_least(r.started_at, r.config.startup_wait_ns, now)   # it takes over by itself
+    return False   # a primary that was superseded and must learn it
 
 
 cdef bint own_log_leads(const role_t* r) noexcept nogil:
@@ -454,7 +457,8 @@ cdef void lead_in_sync(role_t* r, const instant_t* now) noexcept nogil:
     set_release(r, RELEASE_ACKED)
     if r.join_since and not unsettled(r):
         r.join_since = 0
-        set_cause(r, CAUSE_CAUGHT_UP)
+        if r.lost_since == 0:
+            set_cause(r, CAUSE_CAUGHT_UP)
     if present and not r.solo_wanted:
         r.lost_since = 0
         if unsettled(r):
@@ -582,11 +586,10 @@ cdef command_status command_act_alone(role_t* r, const instant_t* now) noexcept 
 cdef void adopt(role_t* r, const register_value_t* value) noexcept nogil:
     """Takes over what the cell holds, unless something later is known."""
     cdef bint was_out
-    if r.cell_known and (value.version < r.cell.version
-                         or (value.version == r.cell.version and value.epoch < r.cell.epoch)):
+    if r.cell_known and value.version < r.cell.version:
         return
-    if not r.cell_known and value.epoch < r.cell.epoch:
-        # Read before the primary we have met wrote it: the version counts, the content is older than our assumption.
+    if value.epoch < r.cell.epoch:
+        # From before the primary that we have met wrote it: the content is older than our assumption.
         r.cell_known = True
         r.cell.version = value.version
         return
@@ -601,7 +604,7 @@ cdef void adopt(role_t* r, const register_value_t* value) noexcept nogil:
 
 cdef bint claim_won(const role_t* r) noexcept nogil:
     """The cell holds what we asked for in this life, whichever answer told it."""
-    return (r.claimed_epoch != 0 and r.cell.epoch == r.claimed_epoch and r.cell.primary == r.config.node
+    return (r.claimed_epoch > r.epoch and r.cell.epoch == r.claimed_epoch and r.cell.primary == r.config.node
             and not r.cell_guessed)
 
 
@@ -781,7 +784,7 @@ class Cause(IntEnum):
     REGISTER_BEHIND = CAUSE_REGISTER_BEHIND
 
 
-class Cell(NamedTuple):
+class RegisterValue(NamedTuple):
     """`register_value_t`: what the register holds. `in_sync` is a bit mask of node indices."""
 
     version: int
@@ -796,12 +799,12 @@ class Request(NamedTuple):
     kind: RequestKind
     id: int
     act_alone: bool
-    expected: Cell
-    desired: Cell
+    expected: RegisterValue
+    desired: RegisterValue
 
 
 cdef object cell_of(const register_value_t* value):
-    return Cell(value.version, value.epoch, value.primary, value.in_sync)
+    return RegisterValue(value.version, value.epoch, value.primary, value.in_sync)
 
 
 cdef class Role:
@@ -918,13 +921,23 @@ cdef class Role:
         return bool(self.state_.skip_ahead)
 
     @property
+    def solo_wanted(self):
+        """Whether an operator dropped the standby and it has not left since."""
+        return bool(self.state_.solo_wanted)
+
+    @property
+    def tail_suspect(self):
+        """Whether the end of this node's log may be missing; the owner keeps this on disk."""
+        return bool(self.state_.tail_suspect)
+
+    @property
     def cause(self):
         """Why the last change happened (Cause)."""
         return Cause(self.state_.cause)
 
     @property
     def cell(self):
-        """Last known content of the register (Cell)."""
+        """Last known content of the register (RegisterValue)."""
         return cell_of(&self.state_.cell)
 
     @property

@@ -6,7 +6,6 @@ import pytest
 
 from gateway.native.role import (
     Cause,
-    Cell,
     Command,
     CommandStatus,
     RegisterOutcome,
@@ -16,6 +15,7 @@ from gateway.native.role import (
     Role,
     State,
 )
+from gateway.native.role import RegisterValue as Cell
 
 MS = 1_000_000
 A, B = 0, 1
@@ -385,6 +385,17 @@ def test_candidate_without_an_answer_follows_a_primary_that_is_there_after_all()
     assert node.role.state is State.PRIMARY
 
 
+def test_answer_older_than_the_primary_that_was_met_makes_nobody_primary() -> None:
+    node = standby_in_sync()
+    node.role.on_tripwire(False, node.now)
+    claim = node.claims()
+    assert claim.desired.epoch == 5
+    node.hears(State.PRIMARY, 6, 6, 12)  # it was handed epoch 5 meanwhile, did not notice, and was replaced
+    node.loses(claim, Cell(8, 5, B, mask(A, B)))
+    assert (node.role.state, node.role.epoch) == (State.STANDBY, 6)
+    assert node.role.cell == Cell(8, 6, A, mask(A))
+
+
 def test_claim_of_a_former_life_is_no_permission() -> None:
     node = Node(B, lsn=10, epoch=4)
     node.hears(State.PRIMARY, 4, 4, 10)
@@ -648,3 +659,11 @@ def test_deadline_is_ahead_of_the_timer_in_every_state() -> None:
 def test_impossible_node_indices_are_refused(node: int, peer: int) -> None:
     with pytest.raises(ValueError, match="node"):
         Role(node, peer, now=0)
+
+
+def test_standby_that_makes_no_use_of_its_claim_does_not_hold_up_a_restarted_node_for_ever() -> None:
+    node = starting(Cell(7, 4, A, mask(A, B)), node=A, lsn=10, epoch=4)
+    node.passes(STARTUP / MS - 20, hearing=(State.STANDBY, 4))
+    assert node.asks().kind is RequestKind.READ
+    node.passes(40, hearing=(State.STANDBY, 4))
+    assert node.claims().desired.epoch == 5
