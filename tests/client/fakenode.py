@@ -93,8 +93,7 @@ class _Connection(asyncio.Protocol):
         self.login: wire.Login | None = None
         self.buffer = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport) -> None:
         self.transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -1,0 +1,201 @@
+"""The asyncio client against fake nodes, on one event loop: the same behaviour as the blocking one."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+import uvloop
+from fakenode import SESSION, SESSION_NAME, FakeNode, FakePair
+
+from gateway.client import (
+    AsyncClient,
+    BackPressure,
+    ClientClosed,
+    Connected,
+    LoginRefused,
+    Message,
+    NotConnected,
+    Order,
+    Outcome,
+    PositionFile,
+    Side,
+    WaitTimeout,
+)
+from gateway.native import clientwire as wire
+
+ORDER = Order(symbol="AAPL", side=Side.BUY, quantity=100, price="190.25")
+REPORT = b"8=FIX.4.4\x019=5\x0135=8\x0111=%b\x0139=0\x0110=000\x01"
+PATIENCE_S = 10
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def run(request):
+    """Runs a coroutine on a fresh loop of each kind."""
+
+    def run(coroutine):
+        with asyncio.Runner(loop_factory=request.param) as runner:
+            return runner.run(asyncio.wait_for(coroutine, 30))
+
+    return run
+
+
+@asynccontextmanager
+async def world(**options):
+    """(client, node a, node b): a is primary."""
+    pair = FakePair()
+    a, b = FakeNode(pair, 0), FakeNode(pair, 1)
+    await a.start()
+    await b.start()
+    a.promote()
+    try:
+        async with AsyncClient([("127.0.0.1", a.port), ("127.0.0.1", b.port)], "alpha", "secret", **options) as client:
+            yield client, a, b
+    finally:
+        await a.stop()
+        await b.stop()
+
+
+async def wait_for(condition) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+async def next_message(client: AsyncClient) -> Message:
+    while True:
+        event = await client.next(PATIENCE_S)
+        if isinstance(event, Message):
+            return event
+
+
+def test_a_submission_is_accepted_with_its_number(run):
+    async def story():
+        async with world() as (client, a, _):
+            submission = await (await client.send(SESSION_NAME, ORDER))
+            assert (submission.outcome, submission.seq) == (Outcome.ACCEPTED, 1)
+            assert (await submission) is submission
+            assert a.pair.submissions[0].session == SESSION
+
+    run(story())
+
+
+def test_pending_submissions_are_handed_to_the_new_primary_in_order(run):
+    async def story():
+        async with world() as (client, a, b):
+            await wait_for(lambda: b.connections)
+            a.forget = True
+            submissions = [await client.send(SESSION_NAME, ORDER, f"o{i}") for i in range(20)]
+            await a.stop()
+            b.promote()
+            assert [(await s).outcome for s in submissions] == [Outcome.ACCEPTED] * 20
+            assert list(a.pair.orders) == [f"o{i}" for i in range(20)]
+            assert len(b.logins) == 1  # the standby's connection was kept
+
+    run(story())
+
+
+def test_messages_are_delivered_once_across_a_failover(run):
+    async def story():
+        async with world() as (client, a, b):
+            await wait_for(lambda: b.connections)
+            for i in range(5):
+                a.deliver(REPORT % b"x%d" % i)
+            assert [(await next_message(client)).seq for _ in range(5)] == [1, 2, 3, 4, 5]
+            await a.stop()
+            b.promote()
+            b.deliver(REPORT % b"new")
+            assert (await next_message(client)).get(11) == "new"
+            assert client.counters.duplicates == 5
+
+    run(story())
+
+
+def test_events_can_be_iterated_until_the_client_closes(run):
+    async def story():
+        async with world() as (client, _, _):
+            events = []
+
+            async def read():
+                async for event in client:
+                    events.append(event)  # noqa: PERF401 - the test is about the loop
+
+            reader = asyncio.create_task(read())
+            await wait_for(lambda: events)
+            await client.close()
+            await reader
+            assert isinstance(events[0], Connected)
+
+    run(story())
+
+
+def test_a_restarted_strategy_goes_on_where_it_stopped(run, tmp_path):
+    async def story():
+        path = tmp_path / "positions"
+        with PositionFile(path) as file:
+            async with world(positions=file) as (client, a, _):
+                for i in range(3):
+                    a.deliver(REPORT % b"x%d" % i)
+                assert [(await next_message(client)).seq for _ in range(2)] == [1, 2]
+        with PositionFile(path) as file:
+            assert file.positions == {SESSION: (0, 2)}
+            assert file.names == {SESSION: SESSION_NAME}
+
+    run(story())
+
+
+def test_a_reader_that_stops_reading_makes_the_client_stop_too(run):
+    async def story():
+        async with world(max_events=50) as (client, a, _):
+            count, big = 1500, REPORT % (b"x" * 4000)
+            for _ in range(count):
+                a.deliver(big)
+            await wait_for(lambda: client._paused)
+            assert len(client._core.events) < 1000
+            assert [(await next_message(client)).seq for _ in range(count)] == list(range(1, count + 1))
+
+    run(story())
+
+
+def test_submit_waits_while_too_much_is_pending(run):
+    async def story():
+        async with world(max_pending=1) as (client, a, _):
+            a.mute = True
+            await client.send(SESSION_NAME, ORDER, "o0")
+            with pytest.raises(BackPressure):
+                client.submit_nowait(SESSION_NAME, "D", ORDER.body())
+            with pytest.raises(BackPressure, match="1 submissions have had no outcome"):
+                await client.submit(SESSION_NAME, "D", ORDER.body(), timeout=0.02)
+            asyncio.get_running_loop().call_later(0.02, a.say, wire.accepted(SESSION, 0, 1, "o0"))
+            await client.send(SESSION_NAME, ORDER, "o1")
+
+    run(story())
+
+
+def test_refusal_absence_and_waiting_in_vain(run):
+    async def story():
+        async with world() as (client, a, _):
+            a.mute = True
+            submission = await client.send(SESSION_NAME, ORDER)
+            with pytest.raises(WaitTimeout):
+                await submission.wait(0.02)
+            nodes = [("127.0.0.1", a.port)]
+            with pytest.raises(LoginRefused):
+                await AsyncClient(nodes, "alpha", "wrong").open()
+            a.demote()
+            with pytest.raises(NotConnected, match="standby"):
+                await AsyncClient(nodes, "alpha", "secret", connect_timeout=0.05).open()
+            await client.close()
+            with pytest.raises(ClientClosed):
+                await submission
+
+    run(story())
+
+
+def test_checkpoints_are_stored_and_found_again(run):
+    async def story():
+        async with world() as (client, _, _):
+            assert await client.fetch("k", PATIENCE_S) is None
+            await client.store("k", b"v")
+            assert await client.fetch("k", PATIENCE_S) == b"v"
+
+    run(story())
