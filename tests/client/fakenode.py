@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from gateway.native import clientwire as wire
 
@@ -93,7 +94,7 @@ class _Connection(asyncio.Protocol):
         self.login: wire.Login | None = None
         self.buffer = b""
 
-    def connection_made(self, transport) -> None:
+    def connection_made(self, transport: Any) -> None:
         self.transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -183,7 +184,7 @@ class ThreadedPair:
     def nodes(self) -> str:
         return f"127.0.0.1:{self.a.port},127.0.0.1:{self.b.port}"
 
-    def run(self, coroutine):
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
 
     def do(self, function: Callable[..., None], *arguments: object) -> None:

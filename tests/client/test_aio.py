@@ -1,7 +1,10 @@
 """The asyncio client against fake nodes, on one event loop: the same behaviour as the blocking one."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
@@ -27,12 +30,14 @@ ORDER = Order(symbol="AAPL", side=Side.BUY, quantity=100, price="190.25")
 REPORT = b"8=FIX.4.4\x019=5\x0135=8\x0111=%b\x0139=0\x0110=000\x01"
 PATIENCE_S = 10
 
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def run(request):
+def run(request: pytest.FixtureRequest) -> Run:
     """Runs a coroutine on a fresh loop of each kind."""
 
-    def run(coroutine):
+    def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
         with asyncio.Runner(loop_factory=request.param) as runner:
             return runner.run(asyncio.wait_for(coroutine, 30))
 
@@ -40,7 +45,7 @@ def run(request):
 
 
 @asynccontextmanager
-async def world(**options):
+async def world(**options: Any) -> AsyncIterator[tuple[AsyncClient, FakeNode, FakeNode]]:
     """(client, node a, node b): a is primary."""
     pair = FakePair()
     a, b = FakeNode(pair, 0), FakeNode(pair, 1)
@@ -55,7 +60,7 @@ async def world(**options):
         await b.stop()
 
 
-async def wait_for(condition) -> None:
+async def wait_for(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await asyncio.sleep(0.002)
@@ -68,8 +73,8 @@ async def next_message(client: AsyncClient) -> Message:
             return event
 
 
-def test_a_submission_is_accepted_with_its_number(run):
-    async def story():
+def test_a_submission_is_accepted_with_its_number(run: Run) -> None:
+    async def story() -> None:
         async with world() as (client, a, _):
             submission = await (await client.send(SESSION_NAME, ORDER))
             assert (submission.outcome, submission.seq) == (Outcome.ACCEPTED, 1)
@@ -79,8 +84,8 @@ def test_a_submission_is_accepted_with_its_number(run):
     run(story())
 
 
-def test_pending_submissions_are_handed_to_the_new_primary_in_order(run):
-    async def story():
+def test_pending_submissions_are_handed_to_the_new_primary_in_order(run: Run) -> None:
+    async def story() -> None:
         async with world() as (client, a, b):
             await wait_for(lambda: b.connections)
             a.forget = True
@@ -94,8 +99,8 @@ def test_pending_submissions_are_handed_to_the_new_primary_in_order(run):
     run(story())
 
 
-def test_messages_are_delivered_once_across_a_failover(run):
-    async def story():
+def test_messages_are_delivered_once_across_a_failover(run: Run) -> None:
+    async def story() -> None:
         async with world() as (client, a, b):
             await wait_for(lambda: b.connections)
             for i in range(5):
@@ -110,12 +115,12 @@ def test_messages_are_delivered_once_across_a_failover(run):
     run(story())
 
 
-def test_events_can_be_iterated_until_the_client_closes(run):
-    async def story():
+def test_events_can_be_iterated_until_the_client_closes(run: Run) -> None:
+    async def story() -> None:
         async with world() as (client, _, _):
             events = []
 
-            async def read():
+            async def read() -> None:
                 async for event in client:
                     events.append(event)  # noqa: PERF401 - the test is about the loop
 
@@ -128,8 +133,8 @@ def test_events_can_be_iterated_until_the_client_closes(run):
     run(story())
 
 
-def test_a_restarted_strategy_goes_on_where_it_stopped(run, tmp_path):
-    async def story():
+def test_a_restarted_strategy_goes_on_where_it_stopped(run: Run, tmp_path: Path) -> None:
+    async def story() -> None:
         path = tmp_path / "positions"
         with PositionFile(path) as file:
             async with world(positions=file) as (client, a, _):
@@ -143,8 +148,8 @@ def test_a_restarted_strategy_goes_on_where_it_stopped(run, tmp_path):
     run(story())
 
 
-def test_a_reader_that_stops_reading_makes_the_client_stop_too(run):
-    async def story():
+def test_a_reader_that_stops_reading_makes_the_client_stop_too(run: Run) -> None:
+    async def story() -> None:
         async with world(max_events=50) as (client, a, _):
             count, big = 1500, REPORT % (b"x" * 4000)
             for _ in range(count):
@@ -156,8 +161,8 @@ def test_a_reader_that_stops_reading_makes_the_client_stop_too(run):
     run(story())
 
 
-def test_submit_waits_while_too_much_is_pending(run):
-    async def story():
+def test_submit_waits_while_too_much_is_pending(run: Run) -> None:
+    async def story() -> None:
         async with world(max_pending=1) as (client, a, _):
             a.mute = True
             await client.send(SESSION_NAME, ORDER, "o0")
@@ -171,8 +176,8 @@ def test_submit_waits_while_too_much_is_pending(run):
     run(story())
 
 
-def test_refusal_absence_and_waiting_in_vain(run):
-    async def story():
+def test_refusal_absence_and_waiting_in_vain(run: Run) -> None:
+    async def story() -> None:
         async with world() as (client, a, _):
             a.mute = True
             submission = await client.send(SESSION_NAME, ORDER)
@@ -191,8 +196,8 @@ def test_refusal_absence_and_waiting_in_vain(run):
     run(story())
 
 
-def test_checkpoints_are_stored_and_found_again(run):
-    async def story():
+def test_checkpoints_are_stored_and_found_again(run: Run) -> None:
+    async def story() -> None:
         async with world() as (client, _, _):
             assert await client.fetch("k", PATIENCE_S) is None
             await client.store("k", b"v")

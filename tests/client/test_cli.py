@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -24,18 +25,18 @@ def app() -> typer.Typer:
 
 
 @pytest.fixture
-def orders(tmp_path):
+def orders(tmp_path: Path) -> Path:
     path = tmp_path / "orders.csv"
     path.write_text(CSV)
     return path
 
 
 @pytest.fixture(autouse=True)
-def token(monkeypatch):
+def token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_TOKEN", "secret")
 
 
-def run(app: typer.Typer, *arguments: object):
+def run(app: typer.Typer, *arguments: object) -> Any:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
@@ -50,7 +51,7 @@ def broker_answers(pair: ThreadedPair, reports: dict[str, bytes]) -> None:
     pair.a.verdict = answer
 
 
-def test_each_fate_is_printed(pair, app, orders):
+def test_each_fate_is_printed(pair: ThreadedPair, app: typer.Typer, orders: Path) -> None:
     broker_answers(pair, {"one": b"39=2\x0114=100\x016=190.2\x01", "two": b"39=8\x0158=no such symbol\x01"})
     result = run(app, orders, "--nodes", pair.nodes, "--client", "alpha", "--session", "BROKER")
     assert result.exit_code == 0, result.output
@@ -59,27 +60,27 @@ def test_each_fate_is_printed(pair, app, orders):
     assert "fate known: 2, not known: 0" in result.output
 
 
-def test_an_order_without_an_answer_makes_the_exit_status_1(pair, app, orders):
+def test_an_order_without_an_answer_makes_the_exit_status_1(pair: ThreadedPair, app: typer.Typer, orders: Path) -> None:
     result = run(app, orders, "--nodes", pair.nodes, "--client", "alpha", "--wait", 0.1)
     assert result.exit_code == 1
     assert "NO ANSWER: accepted" in result.output
 
 
-def test_a_refused_order_has_a_known_fate(pair, app, orders):
+def test_a_refused_order_has_a_known_fate(pair: ThreadedPair, app: typer.Typer, orders: Path) -> None:
     pair.a.verdict = lambda frame, cl_ord_id: wire.rejected(SESSION, 10, cl_ord_id, "above 50")
     result = run(app, orders, "--nodes", pair.nodes, "--client", "alpha")
     assert result.exit_code == 0, result.output
     assert "refused by the gateway: above 50 (max_order_qty)" in result.output
 
 
-def test_the_same_file_again_tells_what_is_known(pair, app, orders):
+def test_the_same_file_again_tells_what_is_known(pair: ThreadedPair, app: typer.Typer, orders: Path) -> None:
     pair.a.verdict = lambda frame, cl_ord_id: wire.order_state(SESSION, 0, 9, wire.OrderStatus.FILLED, cl_ord_id)
     result = run(app, orders, "--nodes", pair.nodes, "--client", "alpha")
     assert result.exit_code == 0, result.output
     assert "handed in before: filled" in result.output
 
 
-def test_the_pace_is_kept_through_a_failover(pair, app, tmp_path):
+def test_the_pace_is_kept_through_a_failover(pair: ThreadedPair, app: typer.Typer, tmp_path: Path) -> None:
     path = tmp_path / "many.csv"
     path.write_text("symbol,side,quantity\n" + "AAPL,buy,1\n" * 50)
     broken = threading.Event()
@@ -98,7 +99,9 @@ def test_the_pace_is_kept_through_a_failover(pair, app, tmp_path):
     assert len(pair.pair.orders) == 50
 
 
-def test_addresses_come_from_the_configuration(pair, app, orders, tmp_path):
+def test_addresses_come_from_the_configuration(
+    pair: ThreadedPair, app: typer.Typer, orders: Path, tmp_path: Path
+) -> None:
     broker_answers(pair, {"one": b"39=0\x01", "two": b"39=0\x01"})
     config = tmp_path / "pair.toml"
     a, b = pair.nodes.split(",")
@@ -116,13 +119,15 @@ def test_addresses_come_from_the_configuration(pair, app, orders, tmp_path):
         (["--client", "alpha", "--nodes", "127.0.0.1:1", "--token-file", "/nonexistent"], "token cannot be read"),
     ],
 )
-def test_what_cannot_run_says_why(app, orders, arguments, complaint):
+def test_what_cannot_run_says_why(app: typer.Typer, orders: Path, arguments: list[str], complaint: str) -> None:
     result = run(app, orders, *arguments)
     assert result.exit_code == 2
     assert complaint in result.output
 
 
-def test_a_wrong_token_is_not_printed(pair, app, orders, monkeypatch):
+def test_a_wrong_token_is_not_printed(
+    pair: ThreadedPair, app: typer.Typer, orders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GATEWAY_TOKEN", "wr0ng")
     result = run(app, orders, "--nodes", pair.nodes, "--client", "alpha")
     assert result.exit_code == 2
@@ -130,7 +135,7 @@ def test_a_wrong_token_is_not_printed(pair, app, orders, monkeypatch):
     assert "wr0ng" not in result.output
 
 
-def test_the_sample_is_a_file_of_orders():
+def test_the_sample_is_a_file_of_orders() -> None:
     orders = read_orders(Path(__file__).parents[2] / "configs" / "orders.csv")
     assert len(orders) == 40
     assert {order.order.ord_type for order in orders} == {OrdType.LIMIT, OrdType.MARKET}
@@ -153,14 +158,14 @@ def test_the_sample_is_a_file_of_orders():
         ("symbol,side,quantity,cl_ord_id\nA,buy,1," + "x" * 65, "at most 64"),
     ],
 )
-def test_mistakes_in_a_file_name_their_place(tmp_path, text, complaint):
+def test_mistakes_in_a_file_name_their_place(tmp_path: Path, text: str, complaint: str) -> None:
     path = tmp_path / "bad.csv"
     path.write_text(text)
     with pytest.raises(OrderFileError, match=complaint):
         read_orders(path)
 
 
-def test_columns_named_by_tag_become_fields(tmp_path):
+def test_columns_named_by_tag_become_fields(tmp_path: Path) -> None:
     path = tmp_path / "tags.csv"
     path.write_text("Symbol, Side ,quantity,9001\nA,1,10,x\n\n")
     (order,) = read_orders(path)

@@ -1,6 +1,7 @@
 """Bodies of requests: fields in FIX's words, numbers without exponents, ClOrdIDs that never come twice."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from gateway.client.orders import cl_ord_id_prefix, encode_fields, utc_timestamp
 AT = 1_790_000_000_123_456_789
 
 
-def test_a_limit_order():
+def test_a_limit_order() -> None:
     order = Order(
         symbol="AAPL", side=Side.SELL, quantity=100, price=Decimal("190.250"), account="D1",
         time_in_force=TimeInForce.DAY, transact_time=AT, more=((100, "XNAS"),),
@@ -32,12 +33,12 @@ def test_a_limit_order():
         ({"price": 1, "ord_type": OrdType.PEGGED}, OrdType.PEGGED),
     ],
 )
-def test_the_type_follows_from_the_prices(prices, ord_type):
+def test_the_type_follows_from_the_prices(prices: Any, ord_type: OrdType) -> None:
     fields = dict(split_fields(Order(symbol="A", side=Side.BUY, quantity=1, **prices).body()))
     assert fields[40] == ord_type.value.encode()
 
 
-def test_cancel_replace_and_status_name_their_order():
+def test_cancel_replace_and_status_name_their_order() -> None:
     cancel = Cancel(orig_cl_ord_id="x", symbol="A", side=Side.BUY)
     replace = Replace(orig_cl_ord_id="x", symbol="A", side=Side.BUY, quantity=2, price=3)
     assert (cancel.msg_type, dict(split_fields(cancel.body()))[41]) == ("F", b"x")
@@ -47,7 +48,7 @@ def test_cancel_replace_and_status_name_their_order():
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-def test_floats_have_no_exponent_and_lose_nothing(number):
+def test_floats_have_no_exponent_and_lose_nothing(number: float) -> None:
     encoded = encode_fields({44: number})
     assert b"e" not in encoded.lower()
     assert float(encoded[3:-1]) == number
@@ -57,22 +58,22 @@ def test_floats_have_no_exponent_and_lose_nothing(number):
     ("value", "complaint"),
     [("", "field 58 is empty"), ("a\x01b", "holds SOH"), ("\u00fc", "must be ASCII"), (float("nan"), "finite number")],
 )
-def test_values_that_fix_cannot_carry_are_refused(value, complaint):
+def test_values_that_fix_cannot_carry_are_refused(value: Any, complaint: str) -> None:
     with pytest.raises(InvalidRequest, match=complaint):
         encode_fields([(58, value)])
 
 
-def test_data_fields_are_taken_by_their_length():
+def test_data_fields_are_taken_by_their_length() -> None:
     pairs = [(58, b"x"), (95, b"3"), (96, b"a\x01b"), (10, b"000")]
     assert split_fields(encode_fields(pairs)) == pairs
 
 
-def test_timestamps_follow_the_second():
+def test_timestamps_follow_the_second() -> None:
     assert utc_timestamp(0) == "19700101-00:00:00.000"
     assert utc_timestamp(1_999_999_999) == "19700101-00:00:01.999"
 
 
-def test_ids_of_two_starts_and_two_clients_differ():
+def test_ids_of_two_starts_and_two_clients_differ() -> None:
     names = ["alpha", "a-strategy-with-a-long-name-1", "a-strategy-with-a-long-name-2"]
     prefixes = {cl_ord_id_prefix(name, start) for name in names for start in (AT, AT + 1_000_000)}
     assert len(prefixes) == 6

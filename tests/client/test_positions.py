@@ -1,5 +1,7 @@
 """Positions in a file: they survive a kill, a torn write is never taken, and what is no such file is named."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,9 @@ from gateway.client.positions import ENTRY_BYTES, HEADER, SLOT, SLOTS_AT
 
 
 @given(st.lists(st.tuples(st.sampled_from("ABC"), st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)), max_size=30))
-def test_the_last_position_of_each_session_is_kept(tmp_path_factory, notes):
+def test_the_last_position_of_each_session_is_kept(
+    tmp_path_factory: pytest.TempPathFactory, notes: list[tuple[str, int, int]]
+) -> None:
     path = tmp_path_factory.mktemp("positions") / "file"
     with PositionFile(path) as file:
         for name, generation, seq in notes:
@@ -19,7 +23,7 @@ def test_the_last_position_of_each_session_is_kept(tmp_path_factory, notes):
         assert all(file.names[ord(name)] == name for name, _, _ in notes)
 
 
-def test_what_was_noted_is_there_without_closing(tmp_path):
+def test_what_was_noted_is_there_without_closing(tmp_path: Path) -> None:
     file = PositionFile(tmp_path / "file")
     file.note("A", 1, 0, 7)
     assert (tmp_path / "file").read_bytes().count(b"A") >= 1
@@ -30,7 +34,7 @@ def test_what_was_noted_is_there_without_closing(tmp_path):
     file.close()
 
 
-def test_a_torn_slot_leaves_the_position_before_it(tmp_path):
+def test_a_torn_slot_leaves_the_position_before_it(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with PositionFile(path) as file:
         file.note("A", 1, 0, 7)
@@ -43,7 +47,7 @@ def test_a_torn_slot_leaves_the_position_before_it(tmp_path):
     assert SLOTS_AT + 2 * SLOT.size == ENTRY_BYTES
 
 
-def test_a_session_that_is_numbered_differently_now_keeps_its_entry(tmp_path):
+def test_a_session_that_is_numbered_differently_now_keeps_its_entry(tmp_path: Path) -> None:
     with PositionFile(tmp_path / "file") as file:
         file.note("A", 1, 0, 7)
         file.note("A", 4, 0, 8)
@@ -51,13 +55,13 @@ def test_a_session_that_is_numbered_differently_now_keeps_its_entry(tmp_path):
         assert file.positions == {4: (0, 8)}
 
 
-def test_two_processes_cannot_share_a_file(tmp_path):
+def test_two_processes_cannot_share_a_file(tmp_path: Path) -> None:
     with PositionFile(tmp_path / "file"), pytest.raises(PositionsDamaged, match="another process uses"):
         PositionFile(tmp_path / "file")
 
 
 @pytest.mark.parametrize("content", [b"x", b"x" * 49216])
-def test_another_file_is_not_touched(tmp_path, content):
+def test_another_file_is_not_touched(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "file"
     path.write_bytes(content)
     with pytest.raises(PositionsDamaged, match=r"file: (has 1 bytes|is not a positions file)"):
@@ -65,7 +69,7 @@ def test_another_file_is_not_touched(tmp_path, content):
     assert path.read_bytes() == content
 
 
-def test_too_many_sessions_are_refused(tmp_path):
+def test_too_many_sessions_are_refused(tmp_path: Path) -> None:
     with PositionFile(tmp_path / "file") as file:
         for number in range(256):
             file.note(f"S{number}", number, 0, 1)

@@ -5,6 +5,8 @@ No sockets, no clock, no sleeping: the world below moves bytes and time as hypot
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -311,11 +313,11 @@ TestEverythingArrivesOnceWhateverBreaks = World.TestCase
 # --- timers and limits ---------------------------------------------------------------------------------------------
 
 
-def fresh(**options) -> ClientCore:
+def fresh(**options: Any) -> ClientCore:
     return ClientCore("alpha", b"t", ["a", "b"], **options)
 
 
-def connected(**options) -> ClientCore:
+def connected(**options: Any) -> ClientCore:
     """A core that follows node a in epoch 1, at time 0."""
     core = fresh(**options)
     core.tick(0)
@@ -327,7 +329,7 @@ def connected(**options) -> ClientCore:
     return core
 
 
-def test_back_off_doubles_up_to_its_limit_and_jitter_is_added():
+def test_back_off_doubles_up_to_its_limit_and_jitter_is_added() -> None:
     core = ClientCore("alpha", b"t", ["a"], jitter=lambda: 0.5)
     now, waits = 0, []
     for _ in range(10):
@@ -341,7 +343,7 @@ def test_back_off_doubles_up_to_its_limit_and_jitter_is_added():
     assert waits[-1] == BACKOFF_MAX_NS * 5 // 4
 
 
-def test_a_connection_that_is_not_made_in_time_is_given_up():
+def test_a_connection_that_is_not_made_in_time_is_given_up() -> None:
     core = fresh()
     core.tick(0)
     assert [wish.kind for wish in core.take_wishes()] == [WishKind.CONNECT] * 2
@@ -349,7 +351,7 @@ def test_a_connection_that_is_not_made_in_time_is_given_up():
     assert [wish.kind for wish in core.take_wishes()] == [WishKind.CLOSE] * 2
 
 
-def test_a_login_that_is_not_answered_in_time_is_given_up():
+def test_a_login_that_is_not_answered_in_time_is_given_up() -> None:
     core = ClientCore("alpha", b"t", ["a"])
     core.tick(0)
     core.take_wishes()
@@ -360,7 +362,7 @@ def test_a_login_that_is_not_answered_in_time_is_given_up():
     assert [wish.kind for wish in core.take_wishes()] == [WishKind.CLOSE]
 
 
-def test_a_silent_node_is_pinged_and_then_given_up():
+def test_a_silent_node_is_pinged_and_then_given_up() -> None:
     core = connected()
     core.tick(PING_INTERVAL_NS)
     ((ping,), _) = wire.decode(core.take_output(0))
@@ -370,7 +372,7 @@ def test_a_silent_node_is_pinged_and_then_given_up():
     assert core.active is None
 
 
-def test_a_node_that_answers_pings_is_kept():
+def test_a_node_that_answers_pings_is_kept() -> None:
     core = connected()
     for now in range(0, 10 * SILENCE_LIMIT_NS, PING_INTERVAL_NS):
         core.tick(now)
@@ -378,14 +380,14 @@ def test_a_node_that_answers_pings_is_kept():
     assert core.active is not None
 
 
-def test_silence_is_not_held_against_a_node_that_is_not_listened_to():
+def test_silence_is_not_held_against_a_node_that_is_not_listened_to() -> None:
     core = connected(max_events=1)
     assert not core.wants_to_read(0)  # Connected is unread
     core.tick(10 * SILENCE_LIMIT_NS)
     assert core.active is not None
 
 
-def test_messages_from_a_standby_are_a_protocol_error():
+def test_messages_from_a_standby_are_a_protocol_error() -> None:
     core = fresh()
     core.tick(0)
     core.take_wishes()
@@ -395,7 +397,7 @@ def test_messages_from_a_standby_are_a_protocol_error():
     assert core.counters.malformed == 1
 
 
-def test_positions_follow_a_session_that_is_numbered_differently_now():
+def test_positions_follow_a_session_that_is_numbered_differently_now() -> None:
     core = fresh(positions={1: (0, 7), 2: (3, 9)}, session_names={1: "X", 2: "Y"})
     core.tick(0)
     core.take_wishes()
@@ -407,14 +409,14 @@ def test_positions_follow_a_session_that_is_numbered_differently_now():
     assert core.session_index("X") == 4
 
 
-def test_an_unknown_fate_is_not_called_accepted():
+def test_an_unknown_fate_is_not_called_accepted() -> None:
     core = connected()
     submission = core.submit(NAME, "D", ORDER, "o")
     core.on_bytes(0, wire.order_state(SESSION, 2, 8, wire.OrderStatus.UNKNOWN, "o"), 0)
     assert (submission.outcome, submission.seq, submission.generation) == (Outcome.UNKNOWN, 8, 2)
 
 
-def test_a_newer_nodes_unknown_numbers_are_passed_on():
+def test_a_newer_nodes_unknown_numbers_are_passed_on() -> None:
     core = connected()
     submission = core.submit(NAME, "D", ORDER, "o")
     core.on_bytes(0, wire.rejected(SESSION, 200, "o", "") + wire.fate(SESSION, 0, 1, 99, "o"), 0)
@@ -423,7 +425,7 @@ def test_a_newer_nodes_unknown_numbers_are_passed_on():
     assert "reason 200" in repr(submission)
 
 
-def test_a_full_core_refuses_and_keeps_what_it_has():
+def test_a_full_core_refuses_and_keeps_what_it_has() -> None:
     core = connected(max_pending=2)
     core.submit(NAME, "D", ORDER)
     core.submit(NAME, "D", ORDER)
@@ -432,26 +434,26 @@ def test_a_full_core_refuses_and_keeps_what_it_has():
     assert core.pending == 2
 
 
-def test_a_session_name_means_nothing_before_the_first_welcome():
+def test_a_session_name_means_nothing_before_the_first_welcome() -> None:
     with pytest.raises(NotConnected, match="a waiting; b waiting"):
         fresh().submit(NAME, "D", ORDER)
 
 
 @pytest.mark.parametrize("options", [{"max_pending": 0}, {"max_events": 0}])
-def test_limits_must_be_positive(options):
+def test_limits_must_be_positive(options: Any) -> None:
     with pytest.raises(InvalidRequest):
         fresh(**options)
 
 
 @given(st.lists(st.binary(max_size=60), max_size=5))
-def test_noise_on_a_connection_never_escapes(chunks):
+def test_noise_on_a_connection_never_escapes(chunks: list[bytes]) -> None:
     core = connected()
     for chunk in chunks:
         core.on_bytes(0, chunk, 0)
         core.take_wishes()
 
 
-def test_connected_tells_the_sessions():
+def test_connected_tells_the_sessions() -> None:
     event = connected().events[0]
     assert isinstance(event, Connected)
     assert (event.address, event.epoch, event.sessions[0].session) == ("a", 1, NAME)

@@ -2,6 +2,9 @@
 
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Never
 
 import pytest
 from fakenode import SESSION, SESSION_NAME, ThreadedPair
@@ -32,11 +35,11 @@ REPORT = b"8=FIX.4.4\x019=5\x0135=8\x0111=%b\x0139=0\x0110=000\x01"
 PATIENCE_S = 10
 
 
-def connect(pair: ThreadedPair, **options) -> Client:
+def connect(pair: ThreadedPair, **options: Any) -> Client:
     return Client(pair.nodes, "alpha", "secret", **options)
 
 
-def wait_for(condition) -> None:
+def wait_for(condition: Callable[[], object]) -> None:
     end = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < end, "it did not happen"
@@ -50,7 +53,7 @@ def next_message(client: Client) -> Message:
             return event
 
 
-def test_a_submission_is_accepted_with_its_number(pair):
+def test_a_submission_is_accepted_with_its_number(pair: ThreadedPair) -> None:
     with connect(pair) as client:
         submission = client.send(SESSION_NAME, ORDER).wait(PATIENCE_S)
         assert submission.outcome is Outcome.ACCEPTED
@@ -60,7 +63,7 @@ def test_a_submission_is_accepted_with_its_number(pair):
         assert taken.fields.startswith(b"11=%b\x0155=AAPL\x0154=1\x01" % submission.cl_ord_id.encode())
 
 
-def test_a_refusal_says_why(pair):
+def test_a_refusal_says_why(pair: ThreadedPair) -> None:
     pair.a.verdict = lambda frame, cl_ord_id: wire.rejected(frame.session, 10, cl_ord_id, "quantity 100 above 50")
     with connect(pair) as client:
         submission = client.send(SESSION_NAME, ORDER).wait(PATIENCE_S)
@@ -68,7 +71,7 @@ def test_a_refusal_says_why(pair):
         assert (submission.reason, submission.text) == (RejectReason.MAX_ORDER_QTY, "quantity 100 above 50")
 
 
-def test_a_held_order_waits_for_its_outcome(pair):
+def test_a_held_order_waits_for_its_outcome(pair: ThreadedPair) -> None:
     pair.a.verdict = lambda frame, cl_ord_id: wire.held(frame.session, cl_ord_id)
     with connect(pair) as client:
         submission = client.send(SESSION_NAME, ORDER, "held-1")
@@ -78,7 +81,7 @@ def test_a_held_order_waits_for_its_outcome(pair):
         assert submission.wait(PATIENCE_S).seq == 7
 
 
-def test_pending_submissions_are_handed_to_the_new_primary_in_order(pair):
+def test_pending_submissions_are_handed_to_the_new_primary_in_order(pair: ThreadedPair) -> None:
     with connect(pair) as client:
         pair.a.forget = True  # what is submitted now dies with node a
         submissions = [client.send(SESSION_NAME, ORDER, f"o{i}") for i in range(20)]
@@ -90,7 +93,7 @@ def test_pending_submissions_are_handed_to_the_new_primary_in_order(pair):
         assert client.epoch == 2
 
 
-def test_a_submission_that_the_dead_primary_had_taken_is_not_sent_again(pair):
+def test_a_submission_that_the_dead_primary_had_taken_is_not_sent_again(pair: ThreadedPair) -> None:
     with connect(pair) as client:
         pair.a.mute = True
         submission = client.send(SESSION_NAME, ORDER, "once")
@@ -103,7 +106,7 @@ def test_a_submission_that_the_dead_primary_had_taken_is_not_sent_again(pair):
         assert client.counters.resubmitted == 1
 
 
-def test_a_standby_is_promoted_on_its_existing_connection(pair):
+def test_a_standby_is_promoted_on_its_existing_connection(pair: ThreadedPair) -> None:
     with connect(pair) as client:
         wait_for(lambda: pair.b.connections)
         pair.run(pair.a.stop())
@@ -112,7 +115,7 @@ def test_a_standby_is_promoted_on_its_existing_connection(pair):
         assert len(pair.b.logins) == 1
 
 
-def test_a_primary_that_comes_back_is_joined_again(pair):
+def test_a_primary_that_comes_back_is_joined_again(pair: ThreadedPair) -> None:
     with connect(pair) as client:
         pair.run(pair.a.stop())
         pending = client.send(SESSION_NAME, ORDER)
@@ -121,7 +124,7 @@ def test_a_primary_that_comes_back_is_joined_again(pair):
         assert pending.wait(PATIENCE_S).outcome is Outcome.ACCEPTED
 
 
-def test_messages_are_delivered_once_across_a_failover(pair):
+def test_messages_are_delivered_once_across_a_failover(pair: ThreadedPair) -> None:
     with connect(pair) as client:
         wait_for(lambda: pair.b.connections)
         for i in range(5):
@@ -135,7 +138,7 @@ def test_messages_are_delivered_once_across_a_failover(pair):
         assert client.counters.duplicates == 5
 
 
-def test_the_events_of_a_failover_are_told(pair):
+def test_the_events_of_a_failover_are_told(pair: ThreadedPair) -> None:
     with connect(pair) as client:
         assert isinstance(event := client.next(PATIENCE_S), Connected)
         assert (event.epoch, event.sessions[0].session) == (1, SESSION_NAME)
@@ -146,7 +149,7 @@ def test_the_events_of_a_failover_are_told(pair):
         assert (event.node, event.epoch) == (1, 2)
 
 
-def test_a_restarted_strategy_goes_on_where_it_stopped(pair, tmp_path):
+def test_a_restarted_strategy_goes_on_where_it_stopped(pair: ThreadedPair, tmp_path: Path) -> None:
     for i in range(4):
         pair.do(pair.a.deliver, REPORT % b"x%d" % i)
     with PositionFile(tmp_path / "positions") as file, connect(pair, positions=file) as client:
@@ -156,7 +159,7 @@ def test_a_restarted_strategy_goes_on_where_it_stopped(pair, tmp_path):
         assert [next_message(client).seq for _ in range(2)] == [3, 4]
 
 
-def test_a_message_that_made_the_strategy_fail_comes_again(pair, tmp_path):
+def test_a_message_that_made_the_strategy_fail_comes_again(pair: ThreadedPair, tmp_path: Path) -> None:
     pair.do(pair.a.deliver, REPORT % b"x")
 
     def fail(file: PositionFile) -> None:
@@ -170,7 +173,7 @@ def test_a_message_that_made_the_strategy_fail_comes_again(pair, tmp_path):
         assert next_message(client).seq == 1
 
 
-def test_from_now_reads_nothing_old_and_skips_nothing_later(pair):
+def test_from_now_reads_nothing_old_and_skips_nothing_later(pair: ThreadedPair) -> None:
     for i in range(4):
         pair.do(pair.a.deliver, REPORT % b"old%d" % i)
     with connect(pair, from_now=True) as client:
@@ -182,7 +185,7 @@ def test_from_now_reads_nothing_old_and_skips_nothing_later(pair):
         assert next_message(client).get(11) == "meanwhile"
 
 
-def test_a_reader_that_stops_reading_makes_the_client_stop_too(pair):
+def test_a_reader_that_stops_reading_makes_the_client_stop_too(pair: ThreadedPair) -> None:
     with connect(pair, max_events=100) as client:
         count, big = 3000, REPORT % (b"x" * 3000)
         for _ in range(count):
@@ -195,7 +198,7 @@ def test_a_reader_that_stops_reading_makes_the_client_stop_too(pair):
         assert [next_message(client).seq for _ in range(count)] == list(range(1, count + 1))
 
 
-def test_submit_blocks_while_too_much_is_pending(pair):
+def test_submit_blocks_while_too_much_is_pending(pair: ThreadedPair) -> None:
     pair.a.mute = True
     with connect(pair, max_pending=3) as client:
         for i in range(3):
@@ -209,27 +212,27 @@ def test_submit_blocks_while_too_much_is_pending(pair):
         assert client.pending == 3
 
 
-def test_a_wrong_token_is_refused_and_never_shown(pair):
+def test_a_wrong_token_is_refused_and_never_shown(pair: ThreadedPair) -> None:
     with pytest.raises(LoginRefused, match="unknown client or wrong token") as caught:
         Client(pair.nodes, "alpha", "wr0ng")
     assert "wr0ng" not in str(caught.value)
 
 
-def test_no_primary_says_what_each_node_does(pair):
+def test_no_primary_says_what_each_node_does(pair: ThreadedPair) -> None:
     pair.do(pair.a.demote)
     pair.run(pair.b.stop())
     with pytest.raises(NotConnected, match=r"127\.0\.0\.1:\d+ standby; 127\.0\.0\.1:\d+ .*refused"):
         connect(pair, connect_timeout=0.3)
 
 
-def test_malformed_frames_drop_the_connection_and_nothing_else(pair):
+def test_malformed_frames_drop_the_connection_and_nothing_else(pair: ThreadedPair) -> None:
     with connect(pair) as client:
         pair.do(pair.a.say, b"\x01\0\0\0" + bytes(20))
         wait_for(lambda: client.counters.malformed == 1 and client.connected)
         assert client.send(SESSION_NAME, ORDER).wait(PATIENCE_S).outcome is Outcome.ACCEPTED
 
 
-def test_a_node_that_complains_is_left_and_joined_again(pair):
+def test_a_node_that_complains_is_left_and_joined_again(pair: ThreadedPair) -> None:
     with connect(pair) as client:
         pair.do(pair.a.say, wire.error(wire.ErrorCode.FENCED, "this node was fenced"))
         while not isinstance(event := client.next(PATIENCE_S), NodeComplaint):
@@ -238,7 +241,7 @@ def test_a_node_that_complains_is_left_and_joined_again(pair):
         wait_for(lambda: client.connected)
 
 
-def test_a_stale_primary_is_not_followed(pair):
+def test_a_stale_primary_is_not_followed(pair: ThreadedPair) -> None:
     pair.do(pair.b.promote)  # epoch 2; node a still believes in epoch 1
     with connect(pair) as client:
         wait_for(lambda: client.epoch == 2)
@@ -249,7 +252,7 @@ def test_a_stale_primary_is_not_followed(pair):
         assert next_message(client).seq == 2
 
 
-def test_the_same_clordid_again_is_the_same_submission(pair):
+def test_the_same_clordid_again_is_the_same_submission(pair: ThreadedPair) -> None:
     pair.a.mute = True
     with connect(pair) as client:
         first = client.submit(SESSION_NAME, "D", b"55=A\x01", "same")
@@ -258,7 +261,7 @@ def test_the_same_clordid_again_is_the_same_submission(pair):
             client.submit(SESSION_NAME, "D", b"55=B\x01", "same")
 
 
-def test_mistakes_are_refused_before_they_are_sent(pair):
+def test_mistakes_are_refused_before_they_are_sent(pair: ThreadedPair) -> None:
     with connect(pair) as client:
         with pytest.raises(UnknownSession, match="'NOPE' is not one of this client's: BROKER"):
             client.send("NOPE", ORDER)
@@ -271,21 +274,21 @@ def test_mistakes_are_refused_before_they_are_sent(pair):
         assert not pair.pair.submissions
 
 
-def test_a_message_that_opens_nothing_is_sent_once_and_not_waited_for(pair):
+def test_a_message_that_opens_nothing_is_sent_once_and_not_waited_for(pair: ThreadedPair) -> None:
     with connect(pair) as client:
         assert client.submit(SESSION_NAME, "H", b"55=A\x01", "o1").wait(PATIENCE_S).outcome is Outcome.SENT
         wait_for(lambda: pair.pair.submissions)
         assert client.pending == 0
 
 
-def test_checkpoints_are_stored_and_found_again(pair):
+def test_checkpoints_are_stored_and_found_again(pair: ThreadedPair) -> None:
     with connect(pair) as client:
         assert client.fetch("parameters", PATIENCE_S) is None
         client.store("parameters", b"\0\1binary").wait(PATIENCE_S)
         assert client.fetch("parameters", PATIENCE_S) == b"\0\1binary"
 
 
-def test_a_checkpoint_under_way_survives_a_failover(pair):
+def test_a_checkpoint_under_way_survives_a_failover(pair: ThreadedPair) -> None:
     with connect(pair) as client:
         pair.run(pair.a.stop())
         store = client.store("k", b"v")
@@ -294,7 +297,7 @@ def test_a_checkpoint_under_way_survives_a_failover(pair):
         assert pair.pair.checkpoints == {b"k": b"v"}
 
 
-def test_closing_leaves_what_is_pending_undecided(pair):
+def test_closing_leaves_what_is_pending_undecided(pair: ThreadedPair) -> None:
     pair.a.mute = True
     client = connect(pair)
     submission = client.send(SESSION_NAME, ORDER)
@@ -307,7 +310,7 @@ def test_closing_leaves_what_is_pending_undecided(pair):
     client.close()
 
 
-def test_waiting_in_vain_decides_nothing(pair):
+def test_waiting_in_vain_decides_nothing(pair: ThreadedPair) -> None:
     pair.a.mute = True
     with connect(pair) as client:
         submission = client.send(SESSION_NAME, ORDER)
@@ -319,7 +322,7 @@ def test_waiting_in_vain_decides_nothing(pair):
             client.next(0.02)
 
 
-def test_callbacks_are_called_when_the_outcome_is_there(pair):
+def test_callbacks_are_called_when_the_outcome_is_there(pair: ThreadedPair) -> None:
     outcomes, events = [], []
     with connect(pair, on_event=events.append) as client:
         submission = client.send(SESSION_NAME, ORDER)
@@ -330,8 +333,8 @@ def test_callbacks_are_called_when_the_outcome_is_there(pair):
         wait_for(lambda: any(isinstance(event, Message) for event in events))
 
 
-def test_a_callback_that_fails_does_not_stop_the_client(pair, caplog):
-    def fail(_):
+def test_a_callback_that_fails_does_not_stop_the_client(pair: ThreadedPair, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_: object) -> Never:
         raise ZeroDivisionError
 
     with connect(pair, on_event=fail) as client:
@@ -342,7 +345,7 @@ def test_a_callback_that_fails_does_not_stop_the_client(pair, caplog):
     assert "on_event failed" in caplog.text
 
 
-def test_a_callback_may_submit(pair):
+def test_a_callback_may_submit(pair: ThreadedPair) -> None:
     second = []
     with connect(pair) as client:
         first = client.send(SESSION_NAME, ORDER)
@@ -351,12 +354,12 @@ def test_a_callback_may_submit(pair):
         assert second[0].wait(PATIENCE_S).outcome is Outcome.ACCEPTED
 
 
-def test_the_token_is_in_no_repr(pair):
+def test_the_token_is_in_no_repr(pair: ThreadedPair) -> None:
     with connect(pair) as client:
         assert "secret" not in repr(client) + repr(client._core)
 
 
-def test_standbys_are_told_what_was_read(pair, monkeypatch):
+def test_standbys_are_told_what_was_read(pair: ThreadedPair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.client.links.POSITIONS_INTERVAL_NS", 20_000_000)
     with connect(pair) as client:
         pair.do(pair.a.deliver, REPORT % b"x")

@@ -1,8 +1,10 @@
 """Frames of the client protocol: what is built is read back, at any split; what is no frame is refused by name."""
 
 import re
+from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -55,11 +57,11 @@ def only(frame: bytes) -> wire.Frame:
 
 
 @pytest.mark.parametrize("build", KINDS, ids=lambda build: build.__name__)
-def test_what_is_built_is_read_back(build) -> None:
+def test_what_is_built_is_read_back(build: Callable[..., Any]) -> None:
     arguments, attributes = KINDS[build]
 
     @given(arguments)
-    def check(values) -> None:
+    def check(values: Any) -> None:
         decoded = only(build(*values))
         assert wire.FrameType(decoded.type).name in {build.__name__.upper(), "SESSION"}
         assert tuple(getattr(decoded, name) for name in attributes) == values
@@ -74,7 +76,7 @@ fields_of_any_kind = st.lists(st.tuples(st.integers(1000, 1100), values), max_si
 
 
 @given(u16, ids, ids, fields_of_any_kind)
-def test_submit_puts_the_clordid_before_the_fields(session, msg_type, cl_ord_id, fields) -> None:
+def test_submit_puts_the_clordid_before_the_fields(session: int, msg_type: str, cl_ord_id: str, fields: bytes) -> None:
     decoded = only(wire.submit(session, msg_type, cl_ord_id, fields))
     assert (decoded.session, decoded.msg_type) == (session, msg_type)
     assert decoded.fields == b"11=" + cl_ord_id.encode() + b"\x01" + fields
@@ -85,7 +87,7 @@ def test_submit_without_clordid_leaves_the_fields_alone() -> None:
 
 
 @given(st.lists(st.builds(wire.message, u16, u32, u64, blobs), max_size=6), st.data())
-def test_any_split_of_the_stream_gives_the_same_frames(frames, data) -> None:
+def test_any_split_of_the_stream_gives_the_same_frames(frames: list[bytes], data: st.DataObject) -> None:
     stream = b"".join(frames)
     cut = data.draw(st.integers(0, len(stream)))
     first, used = wire.decode(stream[:cut])
@@ -95,7 +97,7 @@ def test_any_split_of_the_stream_gives_the_same_frames(frames, data) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_arbitrary_bytes_never_crash(noise) -> None:
+def test_arbitrary_bytes_never_crash(noise: bytes) -> None:
     try:
         frames, used = wire.decode(noise)
     except wire.FrameError:
@@ -105,7 +107,7 @@ def test_arbitrary_bytes_never_crash(noise) -> None:
 
 
 @given(st.sampled_from(list(KINDS)), st.data())
-def test_damaged_frames_are_refused_or_decoded_but_never_crash(build, data) -> None:
+def test_damaged_frames_are_refused_or_decoded_but_never_crash(build: Callable[..., Any], data: st.DataObject) -> None:
     frame = bytearray(build(*data.draw(KINDS[build][0])))
     at = data.draw(st.integers(4, len(frame) - 1))
     frame[at] ^= data.draw(st.integers(1, 255))
@@ -116,7 +118,7 @@ def test_damaged_frames_are_refused_or_decoded_but_never_crash(build, data) -> N
     assert used == len(frame)
 
 
-def test_a_data_field_may_hold_soh():
+def test_a_data_field_may_hold_soh() -> None:
     fields = b"95=3\x0196=a\x01b\x01"
     assert only(wire.submit(0, "D", "", fields)).fields == fields
 
@@ -145,7 +147,7 @@ def test_frames_before_a_malformed_one_are_returned_first() -> None:
         (b"\x1a\0\0\0\x03" + bytes(19) + b"\x05\0", "does not hold its key of 5 bytes"),
     ],
 )
-def test_malformed_frames_are_named(frame, complaint) -> None:
+def test_malformed_frames_are_named(frame: bytes, complaint: str) -> None:
     with pytest.raises(wire.FrameError, match=complaint):
         wire.decode(frame)
 
@@ -167,7 +169,7 @@ def test_malformed_frames_are_named(frame, complaint) -> None:
         (lambda: wire.message(0, 0, 1, bytes(65536)), "at most 65536 are allowed"),
     ],
 )
-def test_what_no_frame_can_carry_is_refused_when_built(build, complaint) -> None:
+def test_what_no_frame_can_carry_is_refused_when_built(build: Callable[..., Any], complaint: str) -> None:
     with pytest.raises(wire.FrameError, match=complaint):
         build()
 
