@@ -352,6 +352,11 @@ class Client:
                     timeout = self._turn()
                 for node, what in self._sockets.poll(timeout):
                     self._handle(node, what)
+        except Exception as error:  # a defect of ours: whoever waits must hear of it
+            _log.exception("the I/O thread of %r failed", self)
+            with self._lock:
+                self._core.close(ClientClosed(f"the client failed: {error!r}; make a new one"))
+                self._changed.notify_all()
         finally:
             self._sockets.close()
 

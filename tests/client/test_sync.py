@@ -310,6 +310,21 @@ def test_closing_leaves_what_is_pending_undecided(pair: ThreadedPair) -> None:
     client.close()
 
 
+def test_a_defect_in_the_io_thread_is_told_to_whoever_waits(
+    pair: ThreadedPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    pair.a.mute = True
+    with connect(pair) as client:
+        submission = client.send(SESSION_NAME, ORDER)
+        monkeypatch.setattr(client._core, "on_bytes", fail)
+        pair.do(pair.a.deliver, REPORT % b"x")
+        with pytest.raises(ClientClosed, match="the client failed: ZeroDivisionError"):
+            submission.wait(PATIENCE_S)
+
+
 def test_waiting_in_vain_decides_nothing(pair: ThreadedPair) -> None:
     pair.a.mute = True
     with connect(pair) as client:
