@@ -87,6 +87,10 @@ cdef void channel_init(channel_t* c, const uint8_t* key, uint32_t pair_id, uint8
 # Caller has set kind, role, flags, epoch, first_lsn, last_lsn, last_epoch, count, fragment_*; returns the total length.
 cdef size_t channel_seal(channel_t* c, uint8_t* buffer, uint8_t to_node, size_t body_bytes, uint64_t wall_ns) noexcept nogil
 
+# The same for a HELLO, which names the incarnation that the peer claims to have (0: none heard of yet).
+cdef size_t channel_seal_hello(channel_t* c, uint8_t* buffer, uint8_t to_node, uint64_t to_incarnation,
+                               uint64_t wall_ns) noexcept nogil
+
 # Nothing in the datagram is looked at before its MAC is right. On OPEN_OK header[0] points into data.
 cdef open_status channel_open(channel_t* c, const uint8_t* data, size_t size, const datagram_header_t** header) noexcept nogil
 

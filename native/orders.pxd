@@ -5,9 +5,9 @@ holds no strings. (client, ClOrdID) makes submission idempotent; (session, ClOrd
 May depend on: journal, record, parser. Never does I/O.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from .journal cimport journal_t
+from .journal cimport Journal, journal_t
 from .parser cimport message_t
 from .record cimport record_header_t
 
@@ -27,11 +27,12 @@ cdef enum order_state:
     ORDER_UNKNOWN = 12          # gap-filled, or in the unknown window of a takeover: the counterparty must tell
 
 
-# 48 bytes.
+# 56 bytes.
 cdef struct order_t:
     uint64_t lsn                # of the OUT or REJECTED record
     uint64_t seq                # MsgSeqNum out; 0 when refused
     uint64_t last_in_seq        # of the latest message about it; 0: none
+    int64_t open_e8             # quantity that may still trade, times 10**8
     uint32_t hash
     uint32_t client
     uint32_t generation         # of the session when it was numbered
@@ -49,14 +50,26 @@ cdef struct order_table_t:
     uint64_t count
 
 
+# Capacity is rounded up to a power of two; at most three quarters of it are used. 0, or -1: out of memory.
 cdef int orders_init(order_table_t* t, journal_t* journal, uint64_t capacity) noexcept nogil
 cdef void orders_free(order_table_t* t) noexcept nogil
-cdef void orders_forget(order_table_t* t) noexcept nogil
+cdef void orders_forget(order_table_t* t) noexcept nogil         # empty again, before a replay of the log
 cdef order_t* orders_by_client(order_table_t* t, uint32_t client, const uint8_t* clordid, uint32_t length) noexcept nogil
 cdef order_t* orders_by_session(order_table_t* t, uint16_t session, const uint8_t* clordid, uint32_t length) noexcept nogil
 cdef bint orders_full(const order_table_t* t) noexcept nogil     # no further order may be taken
-# From a log record (OUT with FLAG_ORDER, or REJECTED). The record is in the journal already.
-cdef order_t* orders_insert(order_table_t* t, const record_header_t* record, uint32_t generation) noexcept nogil
-# An inbound application message: the order it is about (11, else 41), NULL if not ours.
+# From a log record (OUT with FLAG_ORDER, or REJECTED). The record is in the journal already. NULL: table full, or no ClOrdID.
+cdef order_t* orders_insert(order_table_t* t, const record_header_t* record, uint32_t generation,
+                            int64_t quantity_e8) noexcept nogil
+# The order that an inbound message is about: by 11, 41, 379, else by RefSeqNum (45). NULL if it is not ours.
 cdef order_t* orders_route(order_table_t* t, uint16_t session, const message_t* message) noexcept nogil
-cdef void orders_update(order_table_t* t, order_t* order, const message_t* message, uint64_t seq) noexcept nogil
+# Takes over what an inbound message (MsgSeqNum `seq`) says of `order` and, for a cancel or replace, of its original.
+# Returns by how much the open quantity of the order's client changed, times 10**8.
+cdef int64_t orders_update(order_table_t* t, order_t* order, const message_t* message, uint64_t seq) noexcept nogil
+cdef const uint8_t* orders_clordid(order_table_t* t, const order_t* order) noexcept nogil   # its bytes, inside the journal
+
+
+# The Python face, over a Journal.
+cdef class OrderTable:
+    cdef order_table_t table
+    cdef readonly Journal journal
+    cdef _describe(self, const order_t* order)

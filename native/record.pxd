@@ -16,7 +16,7 @@ cdef enum:
 cdef enum record_kind:
     RECORD_OUT = 1         # a FIX message we numbered; payload: its bytes as the counterparty gets them
     RECORD_IN = 2          # a FIX message accepted in sequence; payload: its bytes as received
-    RECORD_REJECTED = 3    # an order refused before it got a number; payload: rejection_t, then ClOrdID, then text
+    RECORD_REJECTED = 3    # an order refused before it got a number; payload: ClOrdID length u16, ClOrdID, text
     RECORD_STATE = 4       # `aux` is a state_kind; payload depends on it
     RECORD_EPOCH = 5       # first record of a new primary; `aux` is the node's index (0 for a, 1 for b)
     RECORD_CHECKPOINT = 6  # opaque client state; payload: key length u16, key, value

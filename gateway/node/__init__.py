@@ -1,0 +1,1 @@
+"""The node process: start-up, the control thread, and the record of what happened."""

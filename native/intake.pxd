@@ -1,0 +1,73 @@
+"""What a client hands in: checked, made idempotent, held or numbered, or refused (DESIGN sections 4 and 8).
+
+An order is answered, never sent, when its (client, ClOrdID) is known. It gets its MsgSeqNum only when its session is
+ready; before that it waits here without a number, in the order of arrival, or is refused, as configured. May depend on:
+replica, session, risk, orders, parser, ring, clientwire. Never does I/O, never reads a clock.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from .instant cimport instant_t
+from .parser cimport field_t, message_t
+from .replica cimport MAX_INDEXED_FIELDS, MAX_SESSIONS, replica_t
+from .ring cimport ring_t
+
+
+cdef enum:
+    HELD_BYTES = 1 << 20       # orders that wait for one session, frames of at most MAX_FRAME_BYTES
+    MAX_REJECT_TEXT = 160
+
+
+cdef enum intake_verdict:
+    INTAKE_NUMBERED = 0        # in the log; ACCEPTED follows from the feed
+    INTAKE_HELD = 1
+    INTAKE_REFUSED = 2         # a REJECTED record is in the log; REJECTED follows from the feed
+    INTAKE_REPEATED = 3        # `order` tells its present state; the client is answered, nothing is sent
+    INTAKE_REFUSED_UNLOGGED = 4   # the log cannot take a record now; answer REJECTED at once: the ClOrdID may be tried again
+
+
+cdef struct intake_session_t:
+    bint hold_when_not_ready   # else refuse
+    bint gated                 # sync: back-pressure when too much is unacknowledged
+    ring_t* held               # frames that wait: client u32, u8 length of MsgType, MsgType, fields
+
+
+cdef struct submission_t:      # one SUBMIT frame, taken apart
+    uint32_t client
+    uint16_t session
+    const uint8_t* msg_type
+    uint32_t msg_type_length
+    const uint8_t* body        # fields
+    uint32_t body_length
+    const uint8_t* clordid     # set by intake_submit; NULL: none
+    uint32_t clordid_length
+    uint8_t reason             # reject_reason when refused
+    uint8_t order_state        # when repeated
+    uint64_t order_seq
+    uint64_t order_lsn
+    uint32_t order_generation
+
+
+cdef struct intake_t:
+    replica_t* replica
+    intake_session_t sessions[MAX_SESSIONS]
+    uint64_t window_records    # most records that may be unacknowledged before orders are held
+    uint64_t acked_lsn         # set by the owner
+    bint gated                 # set by the owner: an acknowledgement is required at present
+    bint open                  # set by the owner: this node may number orders
+    uint32_t epoch
+    uint64_t accepted
+    uint64_t held
+    uint64_t refused
+    uint64_t repeated
+    field_t index[MAX_INDEXED_FIELDS]
+    message_t fields           # index of the submission in hand
+
+
+cdef int intake_init(intake_t* t, replica_t* replica, uint64_t window_records) noexcept nogil    # 0, or -1: out of memory
+cdef void intake_free(intake_t* t) noexcept nogil
+cdef intake_verdict intake_submit(intake_t* t, submission_t* s, const instant_t* now) noexcept nogil
+# Numbers what was held and may go now; the number of orders that left.
+cdef uint32_t intake_drain(intake_t* t, uint16_t session, const instant_t* now) noexcept nogil
+cdef void intake_forget_held(intake_t* t) noexcept nogil   # no longer primary: clients hand them in again elsewhere
+cdef bint intake_holds(const intake_t* t, uint16_t session) noexcept nogil

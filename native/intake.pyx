@@ -1,0 +1,297 @@
+"""What a client hands in: checked, made idempotent, held or numbered, or refused.
+
+May depend on: replica, session, risk, orders, parser, ring, clientwire. Never does I/O, never reads a clock, never
+allocates after intake_init.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+
+from .clientwire cimport (MAX_CLORDID_BYTES, MAX_FRAME_BYTES, REJECT_BACK_PRESSURE, REJECT_CLORDID_TAKEN,
+                          REJECT_FORBIDDEN_MSG_TYPE, REJECT_FORBIDDEN_TAG, REJECT_HOLD_FULL, REJECT_MALFORMED,
+                          REJECT_NO_CLORDID, REJECT_NOT_READY, REJECT_TOO_LARGE, REJECT_UNKNOWN_SESSION)
+from .instant cimport instant_t
+from .journal cimport journal_commit, journal_reserve
+from .orders cimport order_t, orders_by_client, orders_by_session, orders_full
+from .parser cimport PARSE_OK, field_decimal_e8, field_t, find_field, parse_fields
+from .record cimport (FLAG_APPLICATION, FLAG_ORDER, RECORD_REJECTED, record_header_t, record_payload)
+from .replica cimport order_quantity_e8, replica_catch_up
+from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_write
+from .risk cimport risk_check
+from .session cimport (SEND_NOT_READY, SEND_NO_SPACE, SEND_OK, SEND_TOO_LARGE, SEND_TX_FULL, send_status,
+                       session_ready_for, session_send_application, session_t)
+
+cdef enum:
+    TAG_CLORDID = 11
+    TAG_PRICE = 44
+    MAX_MSG_TYPE_BYTES = 4
+    MSGTYPE_CANCEL = 0x46           # 'F' OrderCancelRequest
+    MSGTYPE_MASS_CANCEL = 0x71      # 'q' OrderMassCancelRequest
+
+
+cdef int intake_init(intake_t* t, replica_t* replica, uint64_t window_records) noexcept nogil:
+    cdef uint32_t i
+    memset(t, 0, sizeof(intake_t))
+    t.replica = replica
+    t.window_records = window_records
+    t.fields.fields = t.index
+    t.fields.field_capacity = MAX_INDEXED_FIELDS
+    for i in range(replica.session_count):
+        t.sessions[i].held = <ring_t*>malloc(RING_HEADER_BYTES + HELD_BYTES)
+        if t.sessions[i].held is NULL:
+            return -1
+        ring_init(t.sessions[i].held, RING_HEADER_BYTES + HELD_BYTES)
+    return 0
+
+
+cdef void intake_free(intake_t* t) noexcept nogil:
+    cdef uint32_t i
+    for i in range(MAX_SESSIONS):
+        free(t.sessions[i].held)
+        t.sessions[i].held = NULL
+
+
+cdef intake_verdict intake_submit(intake_t* t, submission_t* s, const instant_t* now) noexcept nogil:
+    cdef uint8_t reason
+    cdef bint new_id
+    replica_catch_up(t.replica)
+    reason = inspect(t, s)
+    if reason:
+        return refuse(t, s, reason, now)
+    new_id = carries_new_clordid(s)
+    if new_id:
+        if find_repeated(t, s):
+            t.repeated += 1
+            return INTAKE_REPEATED
+        reason = check_order(t, s, now)
+        if reason:
+            return refuse(t, s, reason, now)
+    if intake_holds(t, s.session) and not is_cancel(s):
+        return hold(t, s, now)      # first come, first numbered
+    reason = number(t, s, new_id, now)
+    if reason == 0:
+        t.accepted += 1
+        return INTAKE_NUMBERED
+    if reason == REJECT_TOO_LARGE:
+        return refuse(t, s, reason, now)
+    if not t.sessions[s.session].hold_when_not_ready:
+        return refuse(t, s, reason, now)
+    return hold(t, s, now)
+
+
+cdef uint32_t intake_drain(intake_t* t, uint16_t session, const instant_t* now) noexcept nogil:
+    cdef ring_t* held = t.sessions[session].held
+    cdef const uint8_t* message = NULL
+    cdef uint32_t length
+    cdef uint32_t left = 0
+    cdef submission_t s
+    cdef uint8_t reason
+    while True:
+        length = ring_peek(held, &message)
+        if length == 0:
+            return left
+        memset(&s, 0, sizeof(s))
+        memcpy(&s.client, message, 4)
+        s.session = session
+        s.msg_type_length = message[4]
+        s.msg_type = message + 5
+        s.body = s.msg_type + s.msg_type_length
+        s.body_length = length - 5 - s.msg_type_length
+        replica_catch_up(t.replica)
+        reason = inspect(t, &s)
+        if reason == 0 and carries_new_clordid(&s):
+            if find_repeated(t, &s):      # the client handed it in twice while it waited
+                ring_release(held)
+                continue
+            reason = check_order(t, &s, now)
+        if reason == 0:
+            reason = number(t, &s, carries_new_clordid(&s), now)
+            if reason == REJECT_NOT_READY or reason == REJECT_BACK_PRESSURE:
+                return left
+        if reason:
+            if log_refusal(t, &s, reason, now) != 0:
+                return left               # no space for the record now: it stays held
+            t.refused += 1
+        else:
+            t.accepted += 1
+            left += 1
+        ring_release(held)
+
+
+cdef void intake_forget_held(intake_t* t) noexcept nogil:
+    cdef uint32_t i
+    for i in range(MAX_SESSIONS):
+        if t.sessions[i].held is not NULL:
+            ring_init(t.sessions[i].held, RING_HEADER_BYTES + HELD_BYTES)
+
+
+cdef bint intake_holds(const intake_t* t, uint16_t session) noexcept nogil:
+    return t.sessions[session].held.written != t.sessions[session].held.read
+
+
+# --- helpers --------------------------------------------------------------------------------------------------------
+
+cdef bint is_header_or_trailer_tag(uint32_t tag) noexcept nogil:
+    """Tags that the gateway writes itself: 8 9 10 34 35 43 49 52 56 122 369 and security fields 89 90 91 93."""
+    if tag < 64:
+        return ((<uint64_t>1 << tag) & ((<uint64_t>1 << 8) | (<uint64_t>1 << 9) | (<uint64_t>1 << 10)
+                | (<uint64_t>1 << 34) | (<uint64_t>1 << 35) | (<uint64_t>1 << 43) | (<uint64_t>1 << 49)
+                | (<uint64_t>1 << 52) | (<uint64_t>1 << 56))) != 0
+    return (89 <= tag <= 91) or tag == 93 or tag == 122 or tag == 369
+
+
+cdef bint is_session_level(const submission_t* s) noexcept nogil:
+    """MsgType 0 to 5 and A, and XMLnonFIX (n) which the gateway has no use for."""
+    return s.msg_type_length == 1 and (c'0' <= s.msg_type[0] <= c'5' or s.msg_type[0] == c'A' or s.msg_type[0] == c'n')
+
+
+cdef bint is_cancel(const submission_t* s) noexcept nogil:
+    return s.msg_type_length == 1 and (s.msg_type[0] == c'F' or s.msg_type[0] == c'q')
+
+
+cdef bint carries_new_clordid(const submission_t* s) noexcept nogil:
+    """D F G q s t u, AB AC: messages whose ClOrdID (11) names something new. Others may repeat one (H, AF, ...)."""
+    cdef uint8_t first = s.msg_type[0]
+    if s.msg_type_length == 1:
+        return (first == c'D' or first == c'F' or first == c'G' or first == c'q' or first == c's' or first == c't'
+                or first == c'u')
+    return s.msg_type_length == 2 and first == c'A' and (s.msg_type[1] == c'B' or s.msg_type[1] == c'C')
+
+
+cdef uint32_t packed_msg_type(const submission_t* s) noexcept nogil:
+    cdef uint32_t packed = 0
+    memcpy(&packed, s.msg_type, s.msg_type_length)
+    return packed
+
+
+cdef uint8_t inspect(intake_t* t, submission_t* s) noexcept nogil:
+    """Indexes the fields and finds the ClOrdID. 0, or the reject_reason."""
+    cdef const field_t* field
+    cdef uint32_t i
+    s.clordid = NULL
+    s.clordid_length = 0
+    if s.session >= t.replica.session_count:
+        return REJECT_UNKNOWN_SESSION
+    if s.msg_type_length == 0 or s.msg_type_length > MAX_MSG_TYPE_BYTES or s.body_length == 0:
+        return REJECT_MALFORMED
+    if parse_fields(s.body, s.body_length, &t.fields) != PARSE_OK:
+        return REJECT_MALFORMED
+    for i in range(t.fields.field_count):
+        field = &t.fields.fields[i]
+        if field.tag == TAG_CLORDID and s.clordid is NULL:
+            s.clordid = s.body + field.offset
+            s.clordid_length = field.length
+        if field.length == 0:
+            return REJECT_MALFORMED
+        if is_header_or_trailer_tag(field.tag):
+            return REJECT_FORBIDDEN_TAG
+    for i in range(s.msg_type_length):
+        if s.msg_type[i] <= 0x20 or s.msg_type[i] > 0x7E:
+            return REJECT_MALFORMED
+    if is_session_level(s):
+        return REJECT_FORBIDDEN_MSG_TYPE
+    if carries_new_clordid(s) and (s.clordid is NULL or s.clordid_length > MAX_CLORDID_BYTES):
+        return REJECT_NO_CLORDID
+    return 0
+
+
+cdef bint find_repeated(intake_t* t, submission_t* s) noexcept nogil:
+    cdef order_t* order = orders_by_client(&t.replica.orders, s.client, s.clordid, s.clordid_length)
+    if order is NULL:
+        return 0
+    s.order_state = order.state
+    s.order_seq = order.seq
+    s.order_lsn = order.lsn
+    s.order_generation = order.generation
+    s.reason = order.reason
+    return 1
+
+
+cdef uint8_t check_order(intake_t* t, submission_t* s, const instant_t* now) noexcept nogil:
+    cdef const field_t* price
+    cdef int64_t price_e8 = 0
+    cdef int64_t quantity_e8
+    cdef bint ok = 0
+    if orders_by_session(&t.replica.orders, s.session, s.clordid, s.clordid_length) is not NULL:
+        return REJECT_CLORDID_TAKEN
+    if orders_full(&t.replica.orders):
+        return REJECT_BACK_PRESSURE
+    if is_cancel(s):
+        return 0
+    quantity_e8 = order_quantity_e8(packed_msg_type(s), &t.fields)
+    price = find_field(&t.fields, TAG_PRICE, 0)
+    if price is not NULL:
+        price_e8 = field_decimal_e8(&t.fields, price, &ok)
+        if not ok:
+            return REJECT_MALFORMED
+    return risk_check(&t.replica.risk, s.client, quantity_e8, price_e8, now.wall_ns)
+
+
+cdef uint8_t number(intake_t* t, submission_t* s, bint new_id, const instant_t* now) noexcept nogil:
+    """Gives the message its MsgSeqNum and its place in the log. 0, or why not."""
+    cdef session_t* session = &t.replica.sessions[s.session]
+    cdef const record_header_t* record = NULL
+    cdef uint8_t flags = FLAG_APPLICATION
+    cdef send_status status
+    cdef uint32_t offset = 0
+    cdef uint32_t length = 0
+    if not t.open:
+        return REJECT_NOT_READY
+    if t.gated and t.replica.journal.last_lsn - t.acked_lsn > t.window_records:
+        return REJECT_BACK_PRESSURE
+    if new_id:
+        flags |= FLAG_ORDER
+        offset = <uint32_t>(s.clordid - s.body)
+        length = s.clordid_length
+    status = session_send_application(session, s.msg_type, s.msg_type_length, s.body, s.body_length, offset, length,
+                                      s.client, flags, now, &record)
+    if status == SEND_OK:
+        return 0
+    if status == SEND_TOO_LARGE:
+        return REJECT_TOO_LARGE
+    return REJECT_NOT_READY if status == SEND_NOT_READY else REJECT_BACK_PRESSURE
+
+
+cdef intake_verdict hold(intake_t* t, submission_t* s, const instant_t* now) noexcept nogil:
+    cdef uint8_t message[5 + MAX_MSG_TYPE_BYTES + MAX_FRAME_BYTES]
+    memcpy(message, &s.client, 4)
+    message[4] = <uint8_t>s.msg_type_length
+    memcpy(message + 5, s.msg_type, s.msg_type_length)
+    memcpy(message + 5 + s.msg_type_length, s.body, s.body_length)
+    if not ring_write(t.sessions[s.session].held, message, 5 + s.msg_type_length + s.body_length):
+        return refuse(t, s, REJECT_HOLD_FULL, now)
+    t.held += 1
+    return INTAKE_HELD
+
+
+cdef intake_verdict refuse(intake_t* t, submission_t* s, uint8_t reason, const instant_t* now) noexcept nogil:
+    t.refused += 1
+    s.reason = reason
+    # What could not be read, or names no session, has no place in the order table; nor has what may succeed when it is tried again.
+    if (s.clordid is NULL or s.clordid_length > MAX_CLORDID_BYTES or s.session >= t.replica.session_count
+            or reason == REJECT_NOT_READY or reason == REJECT_HOLD_FULL or reason == REJECT_BACK_PRESSURE
+            or not t.open or not carries_new_clordid(s)):
+        return INTAKE_REFUSED_UNLOGGED
+    if find_repeated(t, s):       # known already: nothing that is wrong with this copy changes the order
+        return INTAKE_REPEATED
+    return INTAKE_REFUSED if log_refusal(t, s, reason, now) == 0 else INTAKE_REFUSED_UNLOGGED
+
+
+cdef int log_refusal(intake_t* t, submission_t* s, uint8_t reason, const instant_t* now) noexcept nogil:
+    cdef uint16_t length = <uint16_t>s.clordid_length
+    cdef record_header_t* record = journal_reserve(t.replica.journal, 2 + length)
+    if record is NULL:
+        return -1
+    record.seq = 0
+    record.time_ns = now.wall_ns
+    record.epoch = t.epoch
+    record.client = s.client
+    record.aux = reason
+    record.session = s.session
+    record.kind = RECORD_REJECTED
+    record.flags = 0
+    memcpy(<uint8_t*>record_payload(record), &length, 2)
+    memcpy(<uint8_t*>record_payload(record) + 2, s.clordid, length)
+    journal_commit(t.replica.journal, record, 2 + length)
+    return 0

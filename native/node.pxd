@@ -1,0 +1,206 @@
+"""One node, without I/O: the composition of log, sessions, replication, role, intake and feeds (DESIGN section 6).
+
+The owner (the reactor in production, the simulator in tests) hands in bytes, datagrams, connection events, answers of
+the register, commands and time, and takes out bytes, datagrams, connection requests and notes. May depend on every
+native module but reactor. Never does I/O, never reads a clock, never allocates after node_init.
+"""
+
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from .datagram cimport DATAGRAM_HEADER_BYTES, DATAGRAM_MAC_BYTES, channel_t
+from .feed cimport client_t, fates_t
+from .instant cimport instant_t
+from .intake cimport intake_t
+from .journal cimport Journal, journal_t
+from .receiver cimport receiver_config_t, receiver_t
+from .replica cimport MAX_SESSIONS, replica_t
+from .ring cimport ring_t
+from .role cimport command_status, register_outcome, register_request_t, register_value_t, role_command, role_config_t, role_t
+from .sender cimport sender_config_t, sender_t
+from .session cimport session_config_t
+
+
+cdef enum:
+    MAX_CLIENT_CONNECTIONS = 32
+    MAX_CLIENT_NAMES = 256
+    CREDENTIAL_BYTES = 128
+    NOTE_TEXT_BYTES = 128
+    NOTE_RING_BYTES = 1 << 20
+    GREETING_BYTES = DATAGRAM_HEADER_BYTES + DATAGRAM_MAC_BYTES
+
+
+# What happened, for logs, metrics and incident reports; read by the control thread from `node_t.notes`.
+cdef enum note_code:
+    NOTE_ROLE = 1               # a: role_state, b: epoch, c: release_rule << 8 | cause
+    NOTE_SESSION = 2            # session; a: session_event, b, c: its arguments (READY: messages resent, gap-filled); text
+    NOTE_SUSPECTED = 3          # b: mono_ns when the peer was suspected
+    NOTE_REGISTER_WON = 4
+    NOTE_PROMOTED = 5           # EPOCH record written; b: its LSN, c: epoch
+    NOTE_CONNECTING = 6         # session; a: endpoint
+    NOTE_CONNECTED = 7          # session; a: endpoint
+    NOTE_DISCONNECTED = 8       # session
+    NOTE_FIRST_ORDER = 9        # session; first order numbered after a promotion; b: MsgSeqNum
+    NOTE_DIVERGED = 10          # b: first LSN cut, c: last
+    NOTE_FOLLOWING = 11         # standby follows; b: its last LSN, c: epoch
+    NOTE_CLIENT = 12            # a: 1 logged in, 0 gone, 2 refused; b: client id
+    NOTE_JOURNAL_FULL = 13
+    NOTE_PEER = 14              # a: 1 met, 0 lost; b: its incarnation
+    NOTE_TRIPWIRE = 15          # a: 1 connected, 0 closed
+    NOTE_SKIPPED_AHEAD = 16     # session; b: first number skipped, c: next_out
+    NOTE_REGISTER = 17          # a: register_outcome; b: version; c: epoch<<32 | primary << 8 | in_sync
+    NOTE_REPLICATION_STALLED = 18   # orders are held: b: last LSN, c: acknowledged LSN
+    NOTE_REGISTER_REQUEST = 19  # text: a register_request_t for the control thread to carry out
+    NOTE_COMMAND_DONE = 20      # a: status of the command with id b
+    NOTE_TRUNCATION = 21        # the journal is cut after LSN b, to follow the primary
+    NOTE_STOPPED = 22           # the reactor has left its loop
+
+
+cdef struct note_t:
+    uint16_t code
+    uint16_t session
+    uint32_t a
+    uint64_t b
+    uint64_t c
+    uint64_t mono_ns
+    uint64_t wall_ns
+    uint8_t text[NOTE_TEXT_BYTES]
+
+
+cdef enum session_command:
+    SESSION_COMMAND_LOGOUT = 1      # log out and stay out
+    SESSION_COMMAND_RESUME = 2      # after LOGOUT or STOPPED: connect again
+    SESSION_COMMAND_RESET = 3       # day change: log out, start both MsgSeqNums at 1, log on again
+    SESSION_COMMAND_SET_SEQ = 4     # only while disconnected
+
+
+cdef struct client_name_t:
+    uint8_t name[CREDENTIAL_BYTES]
+    uint8_t token[CREDENTIAL_BYTES]     # zero-padded; all zero: none
+    uint64_t sessions                   # bit mask of the sessions it may use
+    bint unrouted
+
+
+# An initiator's connection to its counterparty.
+cdef enum link_phase:
+    LINK_IDLE = 0
+    LINK_CONNECTING = 1
+    LINK_UP = 2
+
+
+cdef struct link_t:
+    link_phase phase
+    bint reset                    # fenced: the owner closes with SO_LINGER 0, then calls node_on_session_disconnected
+    uint8_t endpoint              # index in the configured order
+    uint8_t endpoints             # how many there are
+    uint64_t next_connect_mono_ns
+    uint64_t backoff_ns
+    uint64_t min_backoff_ns
+    uint64_t max_backoff_ns
+    bint sync                     # release waits for the acknowledgement
+    uint32_t skip_ahead
+    bint enabled                  # an operator's logout keeps it down
+    bint reset_wanted             # day change: reset both MsgSeqNums as soon as it is disconnected
+    bint was_ready                # of the present connection: the next back-off starts small
+    uint64_t resent               # application messages sent again on the present connection
+    uint64_t gap_filled           # application messages that became gap fill on it
+
+
+cdef struct node_config_t:
+    role_config_t role
+    sender_config_t sender
+    receiver_config_t receiver
+    uint8_t key[16]
+    uint32_t pair_id
+    uint64_t incarnation
+    uint64_t heartbeat_interval_ns
+    uint64_t window_records
+    uint64_t order_capacity
+    uint64_t login_timeout_ns
+    bint flush_before_release     # durability `every`: release waits for the disk of both nodes
+
+
+cdef struct node_t:
+    node_config_t config
+    journal_t* journal
+    channel_t channel
+    sender_t sender
+    receiver_t receiver
+    role_t role
+    replica_t replica
+    intake_t intake
+    fates_t fates
+    client_t clients[MAX_CLIENT_CONNECTIONS]
+    client_name_t names[MAX_CLIENT_NAMES]
+    uint8_t session_names[MAX_SESSIONS][CREDENTIAL_BYTES]
+    uint32_t name_count
+    link_t links[MAX_SESSIONS]
+    ring_t* notes
+    uint64_t notes_lost
+
+    uint64_t released_lsn         # everything up to here may leave (sync sessions, ACCEPTED, REJECTED)
+    uint64_t seen_transitions     # of role
+    uint64_t next_heartbeat_mono_ns
+    uint64_t next_hello_mono_ns
+    uint64_t hello_to             # incarnation that the next HELLO names: what the peer claimed to be
+    bint heartbeat_due
+    bint hello_due
+    bint handover_due
+    bint truncation_due           # the owner must cut the journal after receiver.truncate_lsn, then call node_truncated
+    bint promotion_due            # primary by role, but the EPOCH record did not fit yet
+    uint64_t accepted_at_promotion
+    bint first_order_noted
+    bint feeds_behind             # some feed stopped at its budget: call node_settle again at once
+    bint stopping
+    bint stalled
+    const instant_t* now          # of the input in hand, for the sessions' hooks
+
+
+cdef int node_init(node_t* n, const node_config_t* config, journal_t* journal) noexcept nogil  # 0, or -1: out of memory
+cdef void node_free(node_t* n) noexcept nogil
+cdef int node_add_session(node_t* n, const session_config_t* config, const uint8_t* name, bint sync, bint hold_when_not_ready,
+                          uint32_t skip_ahead, uint8_t endpoints, uint64_t min_backoff_ns, uint64_t max_backoff_ns) noexcept nogil
+cdef void node_start(node_t* n, const instant_t* now) noexcept nogil    # replays the journal, starts the role machine
+
+# --- inputs -------------------------------------------------------------------------------------------------------------
+cdef void node_on_datagram(node_t* n, const uint8_t* data, size_t size, const instant_t* now) noexcept nogil
+cdef void node_on_tripwire(node_t* n, bint connected, const instant_t* now) noexcept nogil
+# The tripwire's greeting: a sealed HELLO of GREETING_BYTES over TCP, good only if it names our present incarnation.
+cdef size_t node_seal_greeting(node_t* n, uint8_t* buffer, const instant_t* now) noexcept nogil
+cdef bint node_greeting_is_fresh(node_t* n, const uint8_t* data, size_t size) noexcept nogil
+cdef void node_on_register(node_t* n, uint64_t request_id, register_outcome outcome, const register_value_t* value,
+                           const instant_t* now) noexcept nogil
+cdef command_status node_on_command(node_t* n, role_command command, const instant_t* now) noexcept nogil
+cdef int node_on_session_command(node_t* n, uint16_t session, session_command command, uint64_t next_out, uint64_t next_in,
+                                 const instant_t* now) noexcept nogil         # 0, -1: not primary or no such session, -2: connected
+cdef int node_set_kill(node_t* n, uint32_t client, bint killed, const instant_t* now) noexcept nogil   # 0, -1: not primary
+cdef void node_on_session_connected(node_t* n, uint16_t session, const instant_t* now) noexcept nogil
+cdef void node_on_session_disconnected(node_t* n, uint16_t session, const instant_t* now) noexcept nogil  # or: could not connect
+cdef size_t node_on_session_bytes(node_t* n, uint16_t session, const uint8_t* data, size_t size, const instant_t* now) noexcept nogil
+cdef int32_t node_on_client_connected(node_t* n, const instant_t* now) noexcept nogil    # slot, or -1: no room
+cdef void node_on_client_disconnected(node_t* n, int32_t slot, const instant_t* now) noexcept nogil
+# Whole frames in data are used up; fewer when the client must read first (back-pressure).
+cdef size_t node_on_client_bytes(node_t* n, int32_t slot, const uint8_t* data, size_t size, const instant_t* now) noexcept nogil
+cdef void node_on_timer(node_t* n, const instant_t* now) noexcept nogil
+cdef void node_truncated(node_t* n, const instant_t* now) noexcept nogil
+cdef void node_stop(node_t* n, const instant_t* now) noexcept nogil      # logs out of every session; no new orders
+cdef bint node_stopped(const node_t* n) noexcept nogil                   # every session is disconnected
+
+# After each batch of inputs, in this order: sessions' bytes, datagrams, node_settle, clients' bytes.
+cdef void node_advance(node_t* n, const instant_t* now) noexcept nogil   # moves role and release watermark; before outputs
+cdef void node_settle(node_t* n, const instant_t* now) noexcept nogil    # derived state and feeds; off the way of an order
+
+# --- outputs ------------------------------------------------------------------------------------------------------------
+cdef size_t node_session_tx_peek(node_t* n, uint16_t session, const uint8_t** data) noexcept nogil
+cdef void node_session_tx_consume(node_t* n, uint16_t session, size_t size, const instant_t* now) noexcept nogil
+cdef bint node_session_closing(node_t* n, uint16_t session) noexcept nogil
+cdef bint node_take_connect(node_t* n, uint16_t session, const instant_t* now) noexcept nogil   # connect to links[session].endpoint now
+cdef size_t node_poll_datagram(node_t* n, const instant_t* now, uint8_t* buffer, uint8_t* to_node) noexcept nogil
+cdef bint node_take_register_request(node_t* n, register_request_t* request) noexcept nogil
+cdef uint64_t node_deadline(const node_t* n) noexcept nogil               # mono_ns
+
+
+# The Python face: built from plain values by gateway.node, driven by gateway.native.reactor or by a simulator.
+cdef class Node:
+    cdef node_t* handle
+    cdef readonly Journal journal
+    cdef bint sealed

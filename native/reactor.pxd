@@ -1,0 +1,127 @@
+"""The only file that makes system calls on sockets, and the only one that reads the clock.
+
+One thread without the GIL: waits (epoll) or spins (busy-poll), hands what arrived to the node, and writes what the node
+puts out. The control thread talks to it through two rings and two eventfds. May depend on: node. Decides nothing.
+"""
+
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from .instant cimport instant_t
+from .node cimport MAX_CLIENT_CONNECTIONS, Node, node_t
+from .replica cimport MAX_SESSIONS
+from .ring cimport ring_t
+
+
+cdef enum:
+    MAX_PATHS = 2
+    MAX_ENDPOINTS = 8
+    MAX_LINGERING = 32
+    SOCKADDR_BYTES = 28                  # sockaddr_in6, the largest we use
+    SESSION_RX_BYTES = 1 << 18
+    CLIENT_RX_BYTES = 1 << 17            # MAX_FRAME_BYTES must fit
+    COMMAND_RING_BYTES = 1 << 16
+    DATAGRAMS_PER_TURN = 64              # sent or received before others get their turn
+
+
+cdef enum command_kind:
+    REACTOR_STOP = 1             # log out and leave the loop
+    REACTOR_ROLE = 2             # a: role_command
+    REACTOR_REGISTER = 3         # id: request; a: register_outcome; the value fields
+    REACTOR_SESSION = 4          # a: session_command; session; value_a, value_b
+    REACTOR_KILL = 5             # a: client; b: 1 set, 0 cleared
+
+
+cdef struct command_t:
+    uint64_t id
+    uint32_t kind
+    uint32_t a
+    uint32_t b
+    uint32_t session
+    uint64_t value_a             # REGISTER: version. SET_SEQ: next_out
+    uint64_t value_b             # REGISTER: epoch << 32 | primary << 8 | in_sync. SET_SEQ: next_in
+
+
+cdef struct stream_t:            # one TCP connection
+    int fd                       # -1: none
+    bint connecting
+    bint wants_write             # EPOLLOUT is asked for
+    bint stuck                   # the node takes no more input now: EPOLLIN is not asked for
+    uint32_t filled              # bytes in rx
+    uint32_t rx_bytes
+    uint8_t* rx
+    uint64_t deadline_mono_ns    # connecting, lingering, greeting
+
+
+cdef struct address_t:
+    uint8_t bytes[SOCKADDR_BYTES]
+    uint32_t length              # 0: none
+    int family
+
+
+cdef class Reactor:
+    cdef readonly Node owner
+    cdef node_t* node
+    cdef int epoll_fd
+    cdef int command_fd                  # eventfd: the control thread wrote commands
+    cdef int notify_fd                   # eventfd: there are notes
+    cdef ring_t* commands
+    cdef object command_buffer
+    cdef int path_fds[MAX_PATHS]
+    cdef int path_count
+    cdef int client_listen_fd
+    cdef int tripwire_listen_fd
+    cdef address_t tripwire_peer         # set on the node that connects
+    cdef address_t endpoints[MAX_SESSIONS][MAX_ENDPOINTS]
+    cdef address_t sources[MAX_SESSIONS][MAX_ENDPOINTS]
+    cdef stream_t sessions[MAX_SESSIONS]
+    cdef stream_t clients[MAX_CLIENT_CONNECTIONS]
+    cdef stream_t tripwire
+    cdef stream_t greeting               # accepted, its greeting not verified yet
+    cdef bint tripwire_verified
+    cdef uint64_t tripwire_retry_mono_ns
+    cdef int lingering[MAX_LINGERING]
+    cdef uint64_t lingering_until[MAX_LINGERING]
+    cdef uint8_t* datagram
+    cdef bint busy_poll
+    cdef bint yield_when_idle
+    cdef bint stopping
+    cdef bint more                       # something is left for the next turn: do not wait
+    cdef uint64_t stop_mono_ns
+    cdef uint64_t notes_seen
+    cdef uint64_t connect_timeout_ns
+    cdef instant_t now
+    cdef readonly uint64_t turns
+    cdef readonly uint64_t datagrams_received
+    cdef readonly uint64_t datagrams_sent
+    cdef readonly uint64_t send_errors
+    cdef readonly uint64_t refused_connections
+    cdef void _run(self) noexcept nogil
+    cdef void _dispatch(self, uint64_t tag, uint32_t events) noexcept nogil
+    cdef void _flush(self) noexcept nogil
+    cdef void _timers(self) noexcept nogil
+    cdef void _read_path(self, int path) noexcept nogil
+    cdef void _read_commands(self) noexcept nogil
+    cdef void _obey(self, const uint8_t* message) noexcept nogil
+    cdef void _session_event(self, uint16_t i, uint32_t events) noexcept nogil
+    cdef void _session_read(self, uint16_t i) noexcept nogil
+    cdef void _session_write(self, uint16_t i) noexcept nogil
+    cdef void _session_connect(self, uint16_t i) noexcept nogil
+    cdef void _session_gone(self, uint16_t i, bint reset) noexcept nogil
+    cdef void _client_accept(self) noexcept nogil
+    cdef void _client_event(self, int32_t slot, uint32_t events) noexcept nogil
+    cdef void _client_take(self, int32_t slot) noexcept nogil
+    cdef void _client_write(self, int32_t slot) noexcept nogil
+    cdef void _client_gone(self, int32_t slot) noexcept nogil
+    cdef void _tripwire_accept(self) noexcept nogil
+    cdef void _tripwire_connect(self) noexcept nogil
+    cdef void _tripwire_event(self, stream_t* s, uint64_t tag, uint32_t events) noexcept nogil
+    cdef void _tripwire_gone(self) noexcept nogil
+    cdef void _send_datagrams(self) noexcept nogil
+    cdef void _linger(self, int fd) noexcept nogil
+    cdef void _drain_lingering(self, int i) noexcept nogil
+    cdef void _notify(self) noexcept nogil
+    cdef void _truncate(self) noexcept nogil
+    cdef void _close_all(self) noexcept nogil
+    cdef void _want_write(self, stream_t* s, uint64_t tag, bint wanted) noexcept nogil
+    cdef bint _watch(self, int fd, uint64_t tag, uint32_t events, int operation) noexcept nogil
+    cdef void _read_clock(self) noexcept nogil

@@ -1,0 +1,811 @@
+"""The only file that makes system calls on sockets, and the only one that reads the clock.
+
+One thread without the GIL drives a node. May depend on: node. Decides nothing: what to send, when to connect and whom to
+refuse is the node's to say.
+"""
+
+import errno
+import ipaddress
+import os
+import socket
+import struct
+
+from libc.errno cimport EAGAIN, ECONNREFUSED, EINPROGRESS, EINTR, ENOSYS, errno as c_errno
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memmove, memset
+from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
+from posix.unistd cimport close, read, write
+
+from .datagram cimport MAX_DATAGRAM_BYTES
+from .feed cimport CLIENT_FREE, client_tx_consume, client_tx_peek
+from .node cimport (GREETING_BYTES, LINK_CONNECTING, LINK_IDLE, LINK_UP, NOTE_COMMAND_DONE, NOTE_REGISTER_REQUEST,
+                    NOTE_STOPPED, NOTE_TRUNCATION, node_advance, node_deadline, node_greeting_is_fresh,
+                    node_on_client_bytes, node_on_client_connected, node_on_client_disconnected, node_on_command,
+                    node_on_datagram, node_on_register, node_on_session_bytes, node_on_session_command,
+                    node_on_session_connected, node_on_session_disconnected, node_on_timer, node_on_tripwire,
+                    node_poll_datagram, node_seal_greeting, node_session_closing, node_session_tx_consume,
+                    node_session_tx_peek, node_set_kill, node_settle, node_start, node_stop, node_stopped,
+                    node_take_connect, node_take_register_request, node_truncated, note_t, session_command)
+from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_t, ring_write
+from .role cimport register_outcome, register_request_t, register_value_t, role_command
+
+cdef extern from * nogil:
+    """
+    #define _GNU_SOURCE
+    #include <errno.h>
+    #include <netinet/in.h>
+    #include <netinet/tcp.h>
+    #include <sched.h>
+    #include <string.h>
+    #include <sys/epoll.h>
+    #include <sys/eventfd.h>
+    #include <sys/socket.h>
+    #include <sys/syscall.h>
+    #include <time.h>
+    #include <unistd.h>
+
+    /* Waits with ns resolution where the kernel can (5.11), else rounded up to a millisecond. */
+    static int wait_events(int epoll_fd, struct epoll_event *events, int capacity, long long timeout_ns) {
+    #ifdef SYS_epoll_pwait2
+        static int missing = 0;
+        if (timeout_ns > 0 && !missing) {
+            struct timespec t = { timeout_ns / 1000000000LL, timeout_ns % 1000000000LL };
+            int n = (int)syscall(SYS_epoll_pwait2, epoll_fd, events, capacity, &t, NULL, 0);
+            if (n >= 0 || errno != ENOSYS) return n;
+            missing = 1;
+        }
+    #endif
+        return epoll_wait(epoll_fd, events, capacity, timeout_ns < 0 ? -1 : (int)((timeout_ns + 999999) / 1000000));
+    }
+    static void set_int_option(int fd, int level, int name, int value) { setsockopt(fd, level, name, &value, sizeof value); }
+    static void set_reset_on_close(int fd) { struct linger l = {1, 0}; setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l); }
+    static int connect_error(int fd) { int e = 0; socklen_t n = sizeof e; getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &n); return e; }
+    """
+    ctypedef union epoll_data_t:
+        uint64_t u64
+    cdef struct epoll_event:
+        uint32_t events
+        epoll_data_t data
+    int EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP, EPOLLRDHUP, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL, EPOLL_CLOEXEC
+    int EFD_NONBLOCK, EFD_CLOEXEC, SOCK_STREAM, SOCK_NONBLOCK, SOCK_CLOEXEC, MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_WR
+    int IPPROTO_TCP, TCP_NODELAY
+    cdef struct sockaddr:
+        pass
+    int epoll_create1(int)
+    int epoll_ctl(int, int, int, epoll_event*)
+    int eventfd(unsigned int, int)
+    int c_socket "socket"(int, int, int)
+    int c_connect "connect"(int, const sockaddr*, uint32_t)
+    int c_bind "bind"(int, const sockaddr*, uint32_t)
+    int accept4(int, sockaddr*, uint32_t*, int)
+    ssize_t c_recv "recv"(int, void*, size_t, int)
+    ssize_t c_send "send"(int, const void*, size_t, int)
+    int c_shutdown "shutdown"(int, int)
+    int sched_yield()
+    int wait_events(int, epoll_event*, int, long long)
+    void set_int_option(int, int, int, int)
+    void set_reset_on_close(int)
+    int connect_error(int)
+
+cdef enum:
+    EVENTS_PER_TURN = 64
+    FLUSH_ROUNDS = 4                 # held orders that leave while feeds are filled are sent in the same turn
+    LINGER_NS = 1000000000           # how long a closed connection's unread input is drained
+    STOP_TIMEOUT_NS = 3000000000     # log-out of all sessions at a stop
+    TRIPWIRE_RETRY_NS = 20000000
+    GREETING_TIMEOUT_NS = 1000000000
+    # What an epoll event is about: kind << 32 | index.
+    ON_COMMANDS = 1
+    ON_PATH = 2
+    ON_CLIENT_LISTEN = 3
+    ON_CLIENT = 4
+    ON_SESSION = 5
+    ON_TRIPWIRE_LISTEN = 6
+    ON_TRIPWIRE = 7
+    ON_GREETING = 8
+    ON_LINGERING = 9
+
+cdef uint64_t NEVER = <uint64_t>0xFFFFFFFFFFFFFFFF
+
+
+cdef inline uint64_t tag_of(uint32_t kind, uint32_t index) noexcept nogil:
+    return <uint64_t>kind << 32 | index
+
+
+cdef class Reactor:
+    """Drives one Node. Build it, give it its sockets, then call `run` on a thread of its own.
+
+    All sockets handed in are non-blocking, bound (and listening, connected to the peer) already, and stay the caller's to
+    close after `run` has returned. Raises OSError when the kernel refuses an epoll or eventfd, MemoryError.
+    """
+
+    def __cinit__(self, Node owner not None, *, bint busy_poll=False, bint yield_when_idle=True,
+                  uint64_t connect_timeout_ns=1000000000):
+        cdef int i
+        self.owner = owner
+        self.node = owner.handle
+        self.busy_poll = busy_poll
+        self.yield_when_idle = yield_when_idle
+        self.connect_timeout_ns = connect_timeout_ns
+        self.client_listen_fd = self.tripwire_listen_fd = -1
+        self.epoll_fd = epoll_create1(EPOLL_CLOEXEC)
+        self.command_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
+        self.notify_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
+        if min(self.epoll_fd, self.command_fd, self.notify_fd) < 0:
+            raise OSError(c_errno, os.strerror(c_errno))
+        self.command_buffer = bytearray(RING_HEADER_BYTES + COMMAND_RING_BYTES)
+        self.commands = <ring_t*>malloc(RING_HEADER_BYTES + COMMAND_RING_BYTES)
+        self.datagram = <uint8_t*>malloc(MAX_DATAGRAM_BYTES)
+        if self.commands is NULL or self.datagram is NULL:
+            raise MemoryError
+        ring_init(self.commands, RING_HEADER_BYTES + COMMAND_RING_BYTES)
+        for i in range(MAX_SESSIONS):
+            stream_init(&self.sessions[i])
+        for i in range(MAX_CLIENT_CONNECTIONS):
+            stream_init(&self.clients[i])
+        for i in range(MAX_LINGERING):
+            self.lingering[i] = -1
+        stream_init(&self.tripwire)
+        stream_init(&self.greeting)
+        for i in range(owner.handle.replica.session_count):
+            stream_allocate(&self.sessions[i], SESSION_RX_BYTES)
+        for i in range(MAX_CLIENT_CONNECTIONS):
+            stream_allocate(&self.clients[i], CLIENT_RX_BYTES)
+        stream_allocate(&self.tripwire, GREETING_BYTES)
+        stream_allocate(&self.greeting, GREETING_BYTES)
+        self._watch(self.command_fd, tag_of(ON_COMMANDS, 0), EPOLLIN, EPOLL_CTL_ADD)
+
+    def __dealloc__(self):
+        cdef int i
+        for fd in (self.epoll_fd, self.command_fd, self.notify_fd):
+            if fd >= 0:
+                close(fd)
+        for i in range(MAX_SESSIONS):
+            free(self.sessions[i].rx)
+        for i in range(MAX_CLIENT_CONNECTIONS):
+            free(self.clients[i].rx)
+        free(self.tripwire.rx)
+        free(self.greeting.rx)
+        free(self.commands)
+        free(self.datagram)
+
+    # --- set-up: before run -------------------------------------------------------------------------------------------
+
+    def add_path(self, int fd) -> None:
+        """A UDP socket connected to the peer's address on this path. At most two."""
+        if self.path_count == MAX_PATHS:
+            raise ValueError(f"at most {MAX_PATHS} replication paths")
+        self.path_fds[self.path_count] = fd
+        self._watch(fd, tag_of(ON_PATH, self.path_count), EPOLLIN, EPOLL_CTL_ADD)
+        self.path_count += 1
+
+    def listen_for_clients(self, int fd) -> None:
+        """A listening TCP socket for clients."""
+        self.client_listen_fd = fd
+        self._watch(fd, tag_of(ON_CLIENT_LISTEN, 0), EPOLLIN, EPOLL_CTL_ADD)
+
+    def listen_for_tripwire(self, int fd) -> None:
+        """A listening TCP socket for the peer's tripwire."""
+        self.tripwire_listen_fd = fd
+        self._watch(fd, tag_of(ON_TRIPWIRE_LISTEN, 0), EPOLLIN, EPOLL_CTL_ADD)
+
+    def connect_tripwire(self, str host, int port) -> None:
+        """Address of the peer's tripwire: this node connects, and again whenever it is lost."""
+        address_set(&self.tripwire_peer, host, port)
+
+    def add_endpoint(self, uint32_t session, uint32_t index, str host, int port, source=None) -> None:
+        """Endpoint `index` of `session`, numeric IPv4 or IPv6; optional (host, port) to connect from."""
+        if session >= self.node.replica.session_count or index >= MAX_ENDPOINTS:
+            raise ValueError(f"session {session}, endpoint {index}: at most {MAX_ENDPOINTS} endpoints of a known session")
+        address_set(&self.endpoints[session][index], host, port)
+        if source is not None:
+            address_set(&self.sources[session][index], source[0], source[1])
+
+    @property
+    def notify_fileno(self) -> int:
+        """Becomes readable (eventfd) when there are notes to take."""
+        return self.notify_fd
+
+    # --- the control thread -------------------------------------------------------------------------------------------
+
+    def command(self, uint32_t kind, *, uint64_t id=0, uint32_t a=0, uint32_t b=0, uint32_t session=0,
+                uint64_t value_a=0, uint64_t value_b=0) -> None:
+        """Queues a command_t for the reactor thread. Raises BufferError when 1,000 and more are waiting."""
+        cdef command_t message
+        cdef uint64_t one = 1
+        memset(&message, 0, sizeof(message))
+        message.kind = kind
+        message.id = id
+        message.a = a
+        message.b = b
+        message.session = session
+        message.value_a = value_a
+        message.value_b = value_b
+        if not ring_write(self.commands, &message, sizeof(message)):
+            raise BufferError("the reactor does not take commands: is its thread running?")
+        write(self.command_fd, &one, sizeof(one))
+
+    def run(self) -> None:
+        """Runs until a REACTOR_STOP command was carried out. The GIL is released."""
+        with nogil:
+            self._run()
+
+    # --- the reactor thread -------------------------------------------------------------------------------------------
+
+    cdef void _run(self) noexcept nogil:
+        cdef epoll_event events[EVENTS_PER_TURN]
+        cdef uint64_t deadline = 0
+        cdef long long wait_ns
+        cdef int count
+        cdef int i
+        self._read_clock()
+        node_start(self.node, &self.now)
+        self._flush()
+        while True:
+            self.turns += 1
+            wait_ns = 0
+            if not self.busy_poll and not self.more:
+                self._read_clock()
+                wait_ns = <long long>(deadline - self.now.mono_ns) if deadline > self.now.mono_ns else 0
+            count = wait_events(self.epoll_fd, events, EVENTS_PER_TURN, wait_ns)
+            self._read_clock()
+            if count <= 0 and self.now.mono_ns < deadline and not self.more:
+                if self.yield_when_idle:
+                    sched_yield()
+                continue
+            self.more = 0
+            for i in range(count):
+                self._dispatch(events[i].data.u64, events[i].events)
+            if self.now.mono_ns >= deadline:
+                node_on_timer(self.node, &self.now)
+                self._timers()
+            self._flush()
+            deadline = min(node_deadline(self.node), self.now.mono_ns + 20000000)
+            if self.stopping and (node_stopped(self.node) or self.now.mono_ns >= self.stop_mono_ns):
+                break
+        self._close_all()
+        note_from_reactor(self.node, NOTE_STOPPED, 0, 0, NULL, 0)
+        self._notify()
+
+    cdef void _dispatch(self, uint64_t tag, uint32_t events) noexcept nogil:
+        cdef uint32_t kind = <uint32_t>(tag >> 32)
+        cdef uint32_t index = <uint32_t>tag
+        if kind == ON_CLIENT:
+            self._client_event(index, events)
+        elif kind == ON_PATH:
+            self._read_path(index)
+        elif kind == ON_SESSION:
+            self._session_event(index, events)
+        elif kind == ON_COMMANDS:
+            self._read_commands()
+        elif kind == ON_CLIENT_LISTEN:
+            self._client_accept()
+        elif kind == ON_TRIPWIRE_LISTEN:
+            self._tripwire_accept()
+        elif kind == ON_TRIPWIRE:
+            self._tripwire_event(&self.tripwire, tag, events)
+        elif kind == ON_GREETING:
+            self._tripwire_event(&self.greeting, tag, events)
+        else:
+            self._drain_lingering(index)
+
+    cdef void _flush(self) noexcept nogil:
+        """Writes what the node puts out: first what an order waits for, then what may follow."""
+        cdef int rounds
+        cdef uint16_t i
+        cdef int32_t slot
+        cdef uint64_t before
+        cdef register_request_t request
+        for rounds in range(FLUSH_ROUNDS):
+            node_advance(self.node, &self.now)
+            for i in range(self.node.replica.session_count):
+                self._session_write(i)
+            self._send_datagrams()
+            before = self.node.journal.last_lsn
+            node_settle(self.node, &self.now)
+            if self.node.journal.last_lsn == before:
+                break
+        else:
+            self.more = 1
+        for slot in range(MAX_CLIENT_CONNECTIONS):
+            if self.clients[slot].fd >= 0:
+                self._client_write(slot)
+        if self.node.feeds_behind:
+            self.more = 1
+        if self.node.truncation_due:
+            self._truncate()
+            self.more = 1
+        for i in range(self.node.replica.session_count):
+            if node_take_connect(self.node, i, &self.now):
+                self._session_connect(i)
+        while node_take_register_request(self.node, &request):
+            note_from_reactor(self.node, NOTE_REGISTER_REQUEST, 0, request.id, &request, sizeof(request))
+        self._notify()
+
+    cdef void _timers(self) noexcept nogil:
+        cdef uint16_t i
+        for i in range(self.node.replica.session_count):
+            if self.sessions[i].connecting and self.now.mono_ns >= self.sessions[i].deadline_mono_ns:
+                self._session_gone(i, 0)
+        if self.greeting.fd >= 0 and self.now.mono_ns >= self.greeting.deadline_mono_ns:
+            stream_close(&self.greeting)
+        if self.tripwire.fd >= 0 and not self.tripwire_verified and self.now.mono_ns >= self.tripwire.deadline_mono_ns:
+            self._tripwire_gone()
+        if (self.tripwire_peer.length and self.tripwire.fd < 0 and self.now.mono_ns >= self.tripwire_retry_mono_ns
+                and self.node.channel.peer_incarnation[self.node.config.role.peer] != 0):
+            self._tripwire_connect()
+        for i in range(MAX_LINGERING):
+            if self.lingering[i] >= 0 and self.now.mono_ns >= self.lingering_until[i]:
+                close(self.lingering[i])
+                self.lingering[i] = -1
+
+    # --- replication --------------------------------------------------------------------------------------------------
+
+    cdef void _read_path(self, int path) noexcept nogil:
+        cdef ssize_t size
+        cdef int i
+        for i in range(DATAGRAMS_PER_TURN):
+            size = c_recv(self.path_fds[path], self.datagram, MAX_DATAGRAM_BYTES, MSG_DONTWAIT)
+            if size < 0:
+                # A refused datagram of ours (ICMP) shows as an error once; the next call reads on.
+                if c_errno == EAGAIN or i > 0:
+                    return
+                continue
+            self.datagrams_received += 1
+            node_on_datagram(self.node, self.datagram, size, &self.now)
+            if self.node.truncation_due:
+                return
+
+    cdef void _send_datagrams(self) noexcept nogil:
+        cdef uint8_t to_node = 0
+        cdef size_t size
+        cdef int i
+        cdef int path
+        for i in range(DATAGRAMS_PER_TURN):
+            size = node_poll_datagram(self.node, &self.now, self.datagram, &to_node)
+            if size == 0:
+                return
+            for path in range(self.path_count):
+                if c_send(self.path_fds[path], self.datagram, size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0:
+                    self.send_errors += 1      # lost, as on any network: the protocol retransmits
+            self.datagrams_sent += 1
+        self.more = 1
+
+    # --- counterparties -----------------------------------------------------------------------------------------------
+
+    cdef void _session_connect(self, uint16_t i) noexcept nogil:
+        cdef stream_t* s = &self.sessions[i]
+        cdef uint8_t endpoint = self.node.links[i].endpoint
+        cdef int status
+        s.fd = open_stream(&self.endpoints[i][endpoint], &self.sources[i][endpoint], &status)
+        s.filled = 0
+        s.connecting = 1
+        s.wants_write = 1
+        s.deadline_mono_ns = self.now.mono_ns + self.connect_timeout_ns
+        if s.fd < 0 or not self._watch(s.fd, tag_of(ON_SESSION, i), EPOLLIN | EPOLLOUT, EPOLL_CTL_ADD):
+            self._session_gone(i, 0)
+
+    cdef void _session_event(self, uint16_t i, uint32_t events) noexcept nogil:
+        cdef stream_t* s = &self.sessions[i]
+        if s.fd < 0:
+            return
+        if s.connecting:
+            if connect_error(s.fd) != 0 or events & EPOLLHUP:
+                self._session_gone(i, 0)
+                return
+            s.connecting = 0
+            node_on_session_connected(self.node, i, &self.now)
+            self._session_write(i)
+            return
+        if events & EPOLLOUT:
+            self._session_write(i)
+        if s.fd >= 0 and events & (EPOLLIN | EPOLLHUP | EPOLLERR):
+            self._session_read(i)
+
+    cdef void _session_read(self, uint16_t i) noexcept nogil:
+        cdef stream_t* s = &self.sessions[i]
+        cdef ssize_t size = c_recv(s.fd, s.rx + s.filled, s.rx_bytes - s.filled, MSG_DONTWAIT)
+        if size < 0 and (c_errno == EAGAIN or c_errno == EINTR):
+            return
+        if size <= 0:
+            self._session_gone(i, 0)
+            return
+        s.filled += <uint32_t>size
+        stream_consume(s, node_on_session_bytes(self.node, i, s.rx, s.filled, &self.now))
+
+    cdef void _session_write(self, uint16_t i) noexcept nogil:
+        cdef stream_t* s = &self.sessions[i]
+        cdef const uint8_t* data = NULL
+        cdef size_t size
+        cdef ssize_t sent
+        if s.fd < 0 or s.connecting:
+            return
+        if self.node.links[i].reset:
+            self._session_gone(i, 1)
+            return
+        while True:
+            size = node_session_tx_peek(self.node, i, &data)
+            if size == 0:
+                break
+            sent = c_send(s.fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
+            if sent < 0:
+                if c_errno == EAGAIN or c_errno == EINTR:
+                    self._want_write(s, tag_of(ON_SESSION, i), 1)
+                else:
+                    self._session_gone(i, 0)
+                return
+            node_session_tx_consume(self.node, i, sent, &self.now)
+        if s.wants_write:
+            self._want_write(s, tag_of(ON_SESSION, i), 0)
+        if node_session_closing(self.node, i):
+            self._session_gone(i, 0)
+
+    cdef void _session_gone(self, uint16_t i, bint reset) noexcept nogil:
+        cdef stream_t* s = &self.sessions[i]
+        if s.fd >= 0:
+            if reset:
+                set_reset_on_close(s.fd)
+                close(s.fd)
+            elif s.connecting:
+                close(s.fd)
+            else:
+                self._linger(s.fd)
+        s.fd = -1
+        s.connecting = 0
+        s.filled = 0
+        node_on_session_disconnected(self.node, i, &self.now)
+
+    # --- clients --------------------------------------------------------------------------------------------------------
+
+    cdef void _client_accept(self) noexcept nogil:
+        cdef int fd = accept4(self.client_listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
+        cdef int32_t slot
+        if fd < 0:
+            return
+        slot = node_on_client_connected(self.node, &self.now)
+        if slot < 0 or self.stopping or not self._watch(fd, tag_of(ON_CLIENT, slot), EPOLLIN, EPOLL_CTL_ADD):
+            self.refused_connections += 1
+            if slot >= 0:
+                node_on_client_disconnected(self.node, slot, &self.now)
+            close(fd)
+            return
+        set_int_option(fd, IPPROTO_TCP, TCP_NODELAY, 1)
+        self.clients[slot].fd = fd
+        self.clients[slot].filled = 0
+        self.clients[slot].wants_write = 0
+        self.clients[slot].stuck = 0
+
+    cdef void _client_event(self, int32_t slot, uint32_t events) noexcept nogil:
+        cdef stream_t* s = &self.clients[slot]
+        cdef ssize_t size
+        if s.fd < 0:
+            return
+        if events & EPOLLOUT:
+            self._client_write(slot)
+        if s.fd < 0 or not events & (EPOLLIN | EPOLLHUP | EPOLLERR):
+            return
+        size = c_recv(s.fd, s.rx + s.filled, s.rx_bytes - s.filled, MSG_DONTWAIT)
+        if size < 0 and (c_errno == EAGAIN or c_errno == EINTR):
+            return
+        if size <= 0:
+            self._client_gone(slot)
+            return
+        s.filled += <uint32_t>size
+        self._client_take(slot)
+
+    cdef void _client_take(self, int32_t slot) noexcept nogil:
+        """Hands input to the node. While the node takes none, because the client does not read, none is read either."""
+        cdef stream_t* s = &self.clients[slot]
+        cdef bint stuck
+        stream_consume(s, node_on_client_bytes(self.node, slot, s.rx, s.filled, &self.now))
+        stuck = s.filled == s.rx_bytes
+        if stuck != s.stuck:
+            s.stuck = stuck
+            self._want_write(s, tag_of(ON_CLIENT, slot), s.wants_write)
+
+    cdef void _client_write(self, int32_t slot) noexcept nogil:
+        cdef stream_t* s = &self.clients[slot]
+        cdef const uint8_t* data = NULL
+        cdef uint32_t size = client_tx_peek(&self.node.clients[slot], &data)
+        cdef ssize_t sent
+        if size:
+            sent = c_send(s.fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
+            if sent < 0 and c_errno != EAGAIN and c_errno != EINTR:
+                self._client_gone(slot)
+                return
+            if sent > 0:
+                client_tx_consume(&self.node.clients[slot], <uint32_t>sent)
+                size -= <uint32_t>sent
+            if (size > 0) != s.wants_write:
+                self._want_write(s, tag_of(ON_CLIENT, slot), size > 0)
+            if s.filled and size == 0:
+                self._client_take(slot)      # it has read: what had to wait may go on
+                self.more = 1
+        elif s.wants_write:
+            self._want_write(s, tag_of(ON_CLIENT, slot), 0)
+        if size == 0 and self.node.clients[slot].closing:
+            self._linger(s.fd)
+            s.fd = -1
+            node_on_client_disconnected(self.node, slot, &self.now)
+
+    cdef void _client_gone(self, int32_t slot) noexcept nogil:
+        close(self.clients[slot].fd)
+        self.clients[slot].fd = -1
+        node_on_client_disconnected(self.node, slot, &self.now)
+
+    # --- tripwire -------------------------------------------------------------------------------------------------------
+
+    cdef void _tripwire_accept(self) noexcept nogil:
+        cdef int fd = accept4(self.tripwire_listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
+        if fd < 0:
+            return
+        if self.greeting.fd >= 0:        # only one may be unverified: the latest
+            stream_close(&self.greeting)
+        self.greeting.fd = fd
+        self.greeting.filled = 0
+        self.greeting.deadline_mono_ns = self.now.mono_ns + GREETING_TIMEOUT_NS
+        self._watch(fd, tag_of(ON_GREETING, 0), EPOLLIN, EPOLL_CTL_ADD)
+
+    cdef void _tripwire_connect(self) noexcept nogil:
+        cdef int status
+        cdef address_t anywhere
+        memset(&anywhere, 0, sizeof(anywhere))
+        self.tripwire_retry_mono_ns = self.now.mono_ns + TRIPWIRE_RETRY_NS
+        self.tripwire.fd = open_stream(&self.tripwire_peer, &anywhere, &status)
+        self.tripwire.filled = 0
+        self.tripwire.connecting = 1
+        self.tripwire_verified = 0
+        self.tripwire.deadline_mono_ns = self.now.mono_ns + GREETING_TIMEOUT_NS
+        if self.tripwire.fd >= 0:
+            self._watch(self.tripwire.fd, tag_of(ON_TRIPWIRE, 0), EPOLLIN | EPOLLOUT, EPOLL_CTL_ADD)
+
+    cdef void _tripwire_event(self, stream_t* s, uint64_t tag, uint32_t events) noexcept nogil:
+        cdef uint8_t greeting[GREETING_BYTES]
+        cdef uint8_t excess[64]
+        cdef ssize_t size
+        cdef bint accepted = s == &self.greeting
+        if s.fd < 0:
+            return
+        if s.connecting:
+            if connect_error(s.fd) != 0 or events & EPOLLHUP:
+                self._tripwire_gone()
+                return
+            s.connecting = 0
+            self._watch(s.fd, tag, EPOLLIN, EPOLL_CTL_MOD)
+            size = node_seal_greeting(self.node, greeting, &self.now)
+            c_send(s.fd, greeting, size, MSG_DONTWAIT | MSG_NOSIGNAL)
+            return
+        if not accepted and self.tripwire_verified:
+            size = c_recv(s.fd, excess, sizeof(excess), MSG_DONTWAIT)      # nothing but its end is ever of interest
+        else:
+            size = c_recv(s.fd, s.rx + s.filled, s.rx_bytes - s.filled, MSG_DONTWAIT)
+        if size < 0 and (c_errno == EAGAIN or c_errno == EINTR):
+            return
+        if size <= 0:
+            if accepted:
+                stream_close(s)
+            else:
+                self._tripwire_gone()
+            return
+        if not accepted and self.tripwire_verified:
+            return
+        s.filled += <uint32_t>size
+        if s.filled < GREETING_BYTES:
+            return
+        if not node_greeting_is_fresh(self.node, s.rx, GREETING_BYTES):
+            if accepted:
+                stream_close(s)
+            else:
+                self._tripwire_gone()
+            return
+        if accepted:
+            if self.tripwire.fd >= 0:            # the peer has connected anew: its old connection means nothing any more
+                stream_close(&self.tripwire)
+            self.tripwire.fd = s.fd
+            s.fd = -1
+            self._watch(self.tripwire.fd, tag_of(ON_TRIPWIRE, 0), EPOLLIN, EPOLL_CTL_MOD)
+            size = node_seal_greeting(self.node, greeting, &self.now)
+            c_send(self.tripwire.fd, greeting, size, MSG_DONTWAIT | MSG_NOSIGNAL)
+        self.tripwire_verified = 1
+        node_on_tripwire(self.node, 1, &self.now)
+
+    cdef void _tripwire_gone(self) noexcept nogil:
+        stream_close(&self.tripwire)
+        self.tripwire.connecting = 0
+        self.tripwire_retry_mono_ns = self.now.mono_ns + TRIPWIRE_RETRY_NS
+        if self.tripwire_verified:
+            self.tripwire_verified = 0
+            node_on_tripwire(self.node, 0, &self.now)
+
+    # --- commands and notes ---------------------------------------------------------------------------------------------
+
+    cdef void _read_commands(self) noexcept nogil:
+        cdef uint64_t count
+        cdef const uint8_t* message = NULL
+        read(self.command_fd, &count, sizeof(count))
+        while ring_peek(self.commands, &message) == sizeof(command_t):
+            self._obey(message)
+            ring_release(self.commands)
+
+    cdef void _obey(self, const uint8_t* message) noexcept nogil:
+        cdef command_t c
+        cdef register_value_t value
+        cdef int status = 0
+        memcpy(&c, message, sizeof(c))
+        if c.kind == REACTOR_REGISTER:
+            value.version = c.value_a
+            value.epoch = <uint32_t>(c.value_b >> 32)
+            value.primary = <uint8_t>(c.value_b >> 8)
+            value.in_sync = <uint8_t>c.value_b
+            node_on_register(self.node, c.id, <register_outcome>c.a, &value, &self.now)
+            return
+        if c.kind == REACTOR_STOP:
+            self.stopping = 1
+            self.stop_mono_ns = self.now.mono_ns + STOP_TIMEOUT_NS
+            node_stop(self.node, &self.now)
+        elif c.kind == REACTOR_ROLE:
+            status = node_on_command(self.node, <role_command>c.a, &self.now)
+        elif c.kind == REACTOR_SESSION:
+            status = node_on_session_command(self.node, <uint16_t>c.session, <session_command>c.a, c.value_a, c.value_b,
+                                             &self.now)
+        elif c.kind == REACTOR_KILL:
+            status = node_set_kill(self.node, c.a, c.b != 0, &self.now)
+        note_from_reactor(self.node, NOTE_COMMAND_DONE, <uint32_t>status, c.id, NULL, 0)
+
+    cdef void _notify(self) noexcept nogil:
+        cdef uint64_t one = 1
+        if self.node.notes.written != self.notes_seen:
+            self.notes_seen = self.node.notes.written
+            write(self.notify_fd, &one, sizeof(one))
+
+    cdef void _truncate(self) noexcept nogil:
+        """Rare and never on a primary: sets the tail that the new epoch does not have aside, with the GIL."""
+        cdef uint64_t lsn = self.node.receiver.truncate_lsn
+        note_from_reactor(self.node, NOTE_TRUNCATION, 0, lsn, NULL, 0)
+        with gil:
+            self.owner.truncate(lsn)
+        self._read_clock()
+        node_truncated(self.node, &self.now)
+
+    # --- sockets ----------------------------------------------------------------------------------------------------------
+
+    cdef void _close_all(self) noexcept nogil:
+        cdef int i
+        for i in range(MAX_SESSIONS):
+            if self.sessions[i].fd >= 0:
+                self._session_gone(<uint16_t>i, 0)
+        for i in range(MAX_CLIENT_CONNECTIONS):
+            if self.clients[i].fd >= 0:
+                self._client_write(i)
+            if self.clients[i].fd >= 0:
+                self._linger(self.clients[i].fd)
+                self.clients[i].fd = -1
+        for i in range(MAX_LINGERING):
+            if self.lingering[i] >= 0:
+                self._drain_lingering(i)
+            if self.lingering[i] >= 0:
+                close(self.lingering[i])
+        stream_close(&self.tripwire)
+        stream_close(&self.greeting)
+
+    cdef void _linger(self, int fd) noexcept nogil:
+        """Closes without destroying what was sent: unread input would turn the close into a reset."""
+        cdef int i
+        c_shutdown(fd, SHUT_WR)
+        for i in range(MAX_LINGERING):
+            if self.lingering[i] < 0:
+                self.lingering[i] = fd
+                self.lingering_until[i] = self.now.mono_ns + LINGER_NS
+                self._watch(fd, tag_of(ON_LINGERING, i), EPOLLIN, EPOLL_CTL_MOD)
+                self._drain_lingering(i)
+                return
+        close(fd)
+
+    cdef void _drain_lingering(self, int i) noexcept nogil:
+        cdef uint8_t waste[4096]
+        cdef ssize_t size = 1
+        while self.lingering[i] >= 0 and size > 0:
+            size = c_recv(self.lingering[i], waste, sizeof(waste), MSG_DONTWAIT)
+        if size == 0 or (size < 0 and c_errno != EAGAIN and c_errno != EINTR):
+            close(self.lingering[i])
+            self.lingering[i] = -1
+
+    cdef void _want_write(self, stream_t* s, uint64_t tag, bint wanted) noexcept nogil:
+        s.wants_write = wanted
+        self._watch(s.fd, tag, (0 if s.stuck else EPOLLIN) | (EPOLLOUT if wanted else 0), EPOLL_CTL_MOD)
+
+    cdef bint _watch(self, int fd, uint64_t tag, uint32_t events, int operation) noexcept nogil:
+        cdef epoll_event event
+        memset(&event, 0, sizeof(event))
+        event.events = events
+        event.data.u64 = tag
+        return epoll_ctl(self.epoll_fd, operation, fd, &event) == 0
+
+    cdef void _read_clock(self) noexcept nogil:
+        cdef timespec t
+        clock_gettime(CLOCK_MONOTONIC, &t)
+        self.now.mono_ns = <uint64_t>t.tv_sec * 1000000000 + <uint64_t>t.tv_nsec
+        clock_gettime(CLOCK_REALTIME, &t)
+        self.now.wall_ns = <uint64_t>t.tv_sec * 1000000000 + <uint64_t>t.tv_nsec
+
+
+# --- helpers --------------------------------------------------------------------------------------------------------------
+
+cdef void stream_init(stream_t* s) noexcept nogil:
+    memset(s, 0, sizeof(stream_t))
+    s.fd = -1
+
+
+cdef void stream_allocate(stream_t* s, uint32_t size):
+    s.rx = <uint8_t*>malloc(size)
+    if s.rx is NULL:
+        raise MemoryError
+    memset(s.rx, 0, size)
+    s.rx_bytes = size
+
+
+cdef void stream_consume(stream_t* s, size_t used) noexcept nogil:
+    if used >= s.filled:
+        s.filled = 0
+    elif used:
+        memmove(s.rx, s.rx + used, s.filled - used)
+        s.filled -= <uint32_t>used
+
+
+cdef void stream_close(stream_t* s) noexcept nogil:
+    if s.fd >= 0:
+        close(s.fd)
+    s.fd = -1
+    s.filled = 0
+
+
+cdef int open_stream(const address_t* target, const address_t* source, int* status) noexcept nogil:
+    """A non-blocking TCP socket that is connecting to target; -1 when that failed at once."""
+    cdef int fd
+    status[0] = 0
+    if target.length == 0:
+        return -1
+    fd = c_socket(target.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
+    if fd < 0:
+        return -1
+    set_int_option(fd, IPPROTO_TCP, TCP_NODELAY, 1)
+    if source.length and c_bind(fd, <const sockaddr*>source.bytes, source.length) != 0:
+        close(fd)
+        return -1
+    if c_connect(fd, <const sockaddr*>target.bytes, target.length) != 0 and c_errno != EINPROGRESS:
+        close(fd)
+        return -1
+    return fd
+
+
+cdef int address_set(address_t* a, str host, int port) except -1:
+    """Numeric address as a struct sockaddr_in or sockaddr_in6 (man 7 ip, man 7 ipv6)."""
+    cdef bytes raw
+    parsed = ipaddress.ip_address(host)
+    if not 0 <= port <= 65535:
+        raise ValueError(f"port {port}: 0 to 65535")
+    if parsed.version == 4:
+        a.family = socket.AF_INET
+        raw = struct.pack("=H", socket.AF_INET) + struct.pack(">H", port) + parsed.packed + bytes(8)
+    else:
+        a.family = socket.AF_INET6
+        raw = struct.pack("=H", socket.AF_INET6) + struct.pack(">HI", port, 0) + parsed.packed + bytes(4)
+    a.length = <uint32_t>len(raw)
+    memcpy(a.bytes, <const char*>raw, len(raw))
+    return 0
+
+
+cdef void note_from_reactor(node_t* n, uint16_t code, uint32_t a, uint64_t b, const void* payload,
+                            size_t size) noexcept nogil:
+    cdef note_t entry
+    memset(&entry, 0, sizeof(entry))
+    entry.code = code
+    entry.a = a
+    entry.b = b
+    entry.mono_ns = n.now.mono_ns
+    entry.wall_ns = n.now.wall_ns
+    if size:
+        memcpy(entry.text, payload, size)
+    if not ring_write(n.notes, &entry, sizeof(entry)):
+        n.notes_lost += 1

@@ -1,0 +1,65 @@
+"""Everything that is derived from the log, kept by one function for both nodes (DESIGN section 2).
+
+The primary calls `replica_apply` right after a record was appended, the standby on receipt, recovery for each record of
+the journal. Whatever a takeover must not reset lives here: sessions' numbers, orders, risk, checkpoints, generations.
+May depend on: journal, session, orders, risk, parser. Never does I/O, never reads a clock.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from .journal cimport journal_t
+from .orders cimport order_table_t
+from .parser cimport field_t, message_t
+from .record cimport record_header_t
+from .risk cimport risk_t
+from .session cimport session_t
+
+
+cdef enum:
+    MAX_SESSIONS = 64
+    MAX_RESETS = 16384          # resets remembered over all sessions, for clients that resume from an older generation
+    MAX_CHECKPOINTS = 4096      # keys over all clients, a power of two
+    MAX_INDEXED_FIELDS = 512    # fields of one message that routing and checks look at
+
+
+cdef struct reset_t:
+    uint64_t lsn                # the STATE_RESET record
+    uint32_t generation         # that starts after it
+    uint16_t session
+
+
+cdef struct checkpoint_t:
+    uint64_t lsn                # of the latest record with this (client, key); 0: free slot
+    uint32_t client
+    uint32_t hash
+
+
+cdef struct replica_t:
+    journal_t* journal
+    session_t sessions[MAX_SESSIONS]
+    uint16_t session_count
+    order_table_t orders
+    risk_t risk
+    checkpoint_t checkpoints[MAX_CHECKPOINTS]
+    uint32_t checkpoint_count
+    reset_t* resets
+    uint32_t reset_count
+    uint64_t applied_lsn
+    uint64_t orphan_records     # name a session or client that the configuration does not have
+    field_t index[MAX_INDEXED_FIELDS]
+
+
+cdef int replica_init(replica_t* r, journal_t* journal, uint64_t order_capacity) noexcept nogil   # 0, or -1: out of memory
+cdef void replica_free(replica_t* r) noexcept nogil
+# Record by record, in LSN order. `session_applied`: the session that wrote the record has applied it to itself already.
+cdef void replica_apply(replica_t* r, const record_header_t* record, bint session_applied) noexcept nogil
+cdef void replica_rebuild(replica_t* r) noexcept nogil       # forgets and replays the whole journal
+# Which client an inbound application message belongs to; 0: nobody's.
+cdef uint32_t replica_route(replica_t* r, uint16_t session, const message_t* message) noexcept nogil
+cdef uint32_t replica_generation_at(const replica_t* r, uint16_t session, uint64_t lsn) noexcept nogil   # of a record at lsn
+cdef uint64_t replica_generation_start(const replica_t* r, uint16_t session, uint32_t generation) noexcept nogil  # first LSN that may belong to it
+cdef const record_header_t* replica_checkpoint(replica_t* r, uint32_t client, const uint8_t* key, uint32_t length) noexcept nogil
+cdef bint replica_checkpoints_full(const replica_t* r) noexcept nogil
+cdef int64_t order_quantity_e8(uint32_t msg_type, const message_t* fields) noexcept nogil   # OrderQty (38) of a new order or replace, else 0
+# Applies what was appended since; the sessions that wrote the records have applied them to themselves (primary).
+cdef void replica_catch_up(replica_t* r) noexcept nogil

@@ -1,0 +1,217 @@
+"""Everything that is derived from the log, kept by one function for both nodes.
+
+May depend on: journal, session, orders, risk, parser. Never does I/O, never reads a clock, never allocates after
+replica_init.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp, memset
+
+from .crc32c cimport crc32c
+from .journal cimport journal_at, journal_t
+from .orders cimport (order_t, orders_forget, orders_free, orders_init, orders_insert, orders_route, orders_update)
+from .parser cimport (PARSE_GARBLED, PARSE_OK, field_decimal_e8, field_t, find_field, message_t, parse_fields,
+                      parse_message)
+from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_RESET, RECORD_CHECKPOINT, RECORD_IN, RECORD_OUT,
+                      RECORD_REJECTED, RECORD_STATE, STATE_KILL, STATE_LIMITS, record_header_t, record_payload,
+                      record_payload_length)
+from .risk cimport MAX_CLIENTS, risk_forget, risk_init, risk_on_open_change, risk_on_order, risk_on_state
+from .session cimport session_apply, session_forget, session_free, session_t
+
+cdef enum:
+    TAG_ORDER_QTY = 38
+    MSGTYPE_CANCEL = 0x46           # 'F' OrderCancelRequest
+    MSGTYPE_REPLACE = 0x47          # 'G' OrderCancelReplaceRequest
+    MSGTYPE_NEW_ORDER = 0x44        # 'D' NewOrderSingle
+    MSGTYPE_NEW_MULTILEG = 0x4241   # 'AB'
+    MSGTYPE_NEW_CROSS = 0x73        # 's'
+    MSGTYPE_REJECT = 0x33           # '3'
+
+
+cdef int replica_init(replica_t* r, journal_t* journal, uint64_t order_capacity) noexcept nogil:
+    memset(r, 0, sizeof(replica_t))
+    r.journal = journal
+    risk_init(&r.risk)
+    r.resets = <reset_t*>calloc(MAX_RESETS, sizeof(reset_t))
+    if r.resets is NULL or orders_init(&r.orders, journal, order_capacity) != 0:
+        return -1
+    return 0
+
+
+cdef void replica_free(replica_t* r) noexcept nogil:
+    cdef uint32_t i
+    for i in range(r.session_count):
+        session_free(&r.sessions[i])
+    r.session_count = 0
+    orders_free(&r.orders)
+    free(r.resets)
+    r.resets = NULL
+
+
+cdef void replica_apply(replica_t* r, const record_header_t* record, bint session_applied) noexcept nogil:
+    r.applied_lsn = record.lsn
+    if record.session >= r.session_count or record.client >= MAX_CLIENTS:
+        r.orphan_records += 1
+        return
+    if not session_applied:
+        session_apply(&r.sessions[record.session], record)
+    if record.kind == RECORD_OUT:
+        if record.flags & FLAG_ORDER:
+            apply_order(r, record)
+    elif record.kind == RECORD_IN:
+        if record.client != 0:
+            apply_answer(r, record)
+    elif record.kind == RECORD_REJECTED:
+        orders_insert(&r.orders, record, r.sessions[record.session].generation, 0)
+    elif record.kind == RECORD_STATE:
+        apply_state(r, record)
+    elif record.kind == RECORD_CHECKPOINT:
+        apply_checkpoint(r, record)
+
+
+cdef void replica_rebuild(replica_t* r) noexcept nogil:
+    cdef uint32_t i
+    cdef uint64_t lsn
+    cdef const record_header_t* record
+    for i in range(r.session_count):
+        session_forget(&r.sessions[i])
+    orders_forget(&r.orders)
+    risk_forget(&r.risk)
+    memset(r.checkpoints, 0, sizeof(r.checkpoints))
+    r.checkpoint_count = 0
+    r.reset_count = 0
+    r.applied_lsn = 0
+    r.orphan_records = 0
+    lsn = r.journal.first_lsn if r.journal.first_lsn else 1
+    while lsn <= r.journal.last_lsn:
+        record = journal_at(r.journal, lsn)
+        if record is not NULL:
+            replica_apply(r, record, 0)
+        lsn += 1
+
+
+cdef uint32_t replica_route(replica_t* r, uint16_t session, const message_t* message) noexcept nogil:
+    cdef order_t* order = orders_route(&r.orders, session, message)
+    return order.client if order is not NULL else 0
+
+
+cdef uint32_t replica_generation_at(const replica_t* r, uint16_t session, uint64_t lsn) noexcept nogil:
+    cdef uint32_t i = r.reset_count
+    while i > 0:
+        i -= 1
+        if r.resets[i].session == session and r.resets[i].lsn <= lsn:
+            return r.resets[i].generation
+    return 0
+
+
+cdef uint64_t replica_generation_start(const replica_t* r, uint16_t session, uint32_t generation) noexcept nogil:
+    cdef uint32_t i = r.reset_count
+    while i > 0:
+        i -= 1
+        if r.resets[i].session == session and r.resets[i].generation <= generation:
+            return r.resets[i].lsn + 1
+    return 1
+
+
+cdef const record_header_t* replica_checkpoint(replica_t* r, uint32_t client, const uint8_t* key,
+                                               uint32_t length) noexcept nogil:
+    cdef checkpoint_t* slot = checkpoint_slot(r, client, key, length)
+    return journal_at(r.journal, slot.lsn) if slot.lsn != 0 else NULL
+
+
+cdef bint replica_checkpoints_full(const replica_t* r) noexcept nogil:
+    return r.checkpoint_count >= MAX_CHECKPOINTS // 2
+
+
+cdef int64_t order_quantity_e8(uint32_t msg_type, const message_t* fields) noexcept nogil:
+    cdef const field_t* quantity
+    cdef int64_t value
+    cdef bint ok = 0
+    if msg_type == MSGTYPE_CANCEL:
+        return 0
+    quantity = find_field(fields, TAG_ORDER_QTY, 0)
+    if quantity is NULL:
+        return 0
+    value = field_decimal_e8(fields, quantity, &ok)
+    return value if ok else 0
+
+
+cdef void replica_catch_up(replica_t* r) noexcept nogil:
+    while r.applied_lsn < r.journal.last_lsn:
+        replica_apply(r, journal_at(r.journal, r.applied_lsn + 1), 1)
+
+
+# --- helpers --------------------------------------------------------------------------------------------------------
+
+cdef bint index_message(replica_t* r, const record_header_t* record, message_t* message) noexcept nogil:
+    """Indexes the FIX message in a record; the first MAX_INDEXED_FIELDS fields are enough for what is looked for here."""
+    memset(message, 0, sizeof(message_t))
+    message.fields = r.index
+    message.field_capacity = MAX_INDEXED_FIELDS
+    return parse_message(record_payload(record), record_payload_length(record), record_payload_length(record),
+                         message) != PARSE_GARBLED
+
+
+cdef void apply_order(replica_t* r, const record_header_t* record) noexcept nogil:
+    cdef message_t message
+    cdef int64_t quantity = 0
+    if index_message(r, record, &message):
+        quantity = order_quantity_e8(message.msg_type, &message)
+    orders_insert(&r.orders, record, r.sessions[record.session].generation, quantity)
+    risk_on_order(&r.risk, record, quantity)
+
+
+cdef void apply_answer(replica_t* r, const record_header_t* record) noexcept nogil:
+    cdef message_t message
+    cdef order_t* order
+    if not index_message(r, record, &message):
+        return
+    order = orders_route(&r.orders, record.session, &message)
+    if order is not NULL:
+        risk_on_open_change(&r.risk, order.client, orders_update(&r.orders, order, &message, record.seq))
+
+
+cdef void apply_state(replica_t* r, const record_header_t* record) noexcept nogil:
+    cdef uint32_t i
+    if record.flags & FLAG_RESET:
+        if r.reset_count == MAX_RESETS:   # forget the oldest half: only clients that resume from so long ago rescan
+            for i in range(MAX_RESETS // 2):
+                r.resets[i] = r.resets[i + MAX_RESETS // 2]
+            r.reset_count = MAX_RESETS // 2
+        r.resets[r.reset_count].lsn = record.lsn
+        r.resets[r.reset_count].generation = r.sessions[record.session].generation
+        r.resets[r.reset_count].session = record.session
+        r.reset_count += 1
+    elif record.aux == STATE_KILL or record.aux == STATE_LIMITS:
+        risk_on_state(&r.risk, record)
+
+
+cdef void apply_checkpoint(replica_t* r, const record_header_t* record) noexcept nogil:
+    cdef const uint8_t* payload = record_payload(record)
+    cdef uint32_t length = (<const uint16_t*>payload)[0] if record_payload_length(record) >= 2 else 0
+    cdef checkpoint_t* slot
+    if length == 0 or length + 2 > record_payload_length(record):
+        return
+    slot = checkpoint_slot(r, record.client, payload + 2, length)
+    if slot.lsn == 0:
+        if r.checkpoint_count >= MAX_CHECKPOINTS - 1:
+            return
+        r.checkpoint_count += 1
+        slot.client = record.client
+        slot.hash = crc32c(record.client, payload + 2, length)
+    slot.lsn = record.lsn
+
+
+cdef checkpoint_t* checkpoint_slot(replica_t* r, uint32_t client, const uint8_t* key, uint32_t length) noexcept nogil:
+    """The slot of (client, key), or the free one where it would go."""
+    cdef uint32_t hashed = crc32c(client, key, length)
+    cdef uint32_t at = hashed & (MAX_CHECKPOINTS - 1)
+    cdef const uint8_t* payload
+    while r.checkpoints[at].lsn != 0:
+        if r.checkpoints[at].hash == hashed and r.checkpoints[at].client == client:
+            payload = record_payload(journal_at(r.journal, r.checkpoints[at].lsn))
+            if (<const uint16_t*>payload)[0] == length and memcmp(payload + 2, key, length) == 0:
+                break
+        at = (at + 1) & (MAX_CHECKPOINTS - 1)
+    return &r.checkpoints[at]
