@@ -1,0 +1,127 @@
+"""What the parties say happened, each in its own words, brought into one shape. Reads files, judges nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from gateway.broker.ledger import read_ledger
+from gateway.native.journal import Journal
+
+# record_kind and record_flag of record.pxd
+OUT, IN, REJECTED, STATE, EPOCH = 1, 2, 3, 4, 5
+FLAG_ORDER = 2
+FLAG_RESET = 8
+
+
+@dataclass(slots=True)
+class ClientOrder:
+    """One submission as the client saw it."""
+
+    cl_ord_id: str
+    submitted_wall_ns: int
+    outcome: str = "none"  # accepted, rejected, none
+    accepted_seq: int = 0
+    outcome_wall_ns: int = 0
+    first_execution_wall_ns: int = 0
+
+
+@dataclass(slots=True)
+class ClientEvidence:
+    """The client's record: its submissions and the executions it was given, in order."""
+
+    orders: dict[str, ClientOrder] = field(default_factory=dict)
+    exec_ids: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class BrokerOrder:
+    """One order that the broker's application processed."""
+
+    cl_ord_id: str
+    seq: int
+    wall_ns: int
+
+
+@dataclass(slots=True)
+class BrokerEvidence:
+    """The broker's ledger: every order it processed, in order, and every execution it reported."""
+
+    orders: list[BrokerOrder] = field(default_factory=list)
+    exec_ids: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True, frozen=True)
+class LogRecord:
+    """The part of a log record that an audit looks at."""
+
+    lsn: int
+    epoch: int
+    kind: int
+    flags: int
+    session: int
+    seq: int
+    crc: int
+    cl_ord_id: str
+
+
+@dataclass(slots=True)
+class Evidence:
+    """All of it."""
+
+    client: ClientEvidence
+    broker: BrokerEvidence
+    journals: dict[str, list[LogRecord]]
+
+
+def read_client_record(lines: Iterable[bytes]) -> ClientEvidence:
+    """The client's record as written by `gateway.audit.record.ClientRecorder`: one JSON object a line."""
+    evidence = ClientEvidence()
+    for line in lines:
+        entry = orjson.loads(line)
+        what = entry["what"]
+        if what == "execution":
+            evidence.exec_ids.append(entry["exec_id"])
+            order = evidence.orders.get(entry["cl_ord_id"])
+            if order is not None and not order.first_execution_wall_ns:
+                order.first_execution_wall_ns = entry["wall_ns"]
+            continue
+        cl_ord_id = entry["cl_ord_id"]
+        if what == "submitted":
+            evidence.orders.setdefault(cl_ord_id, ClientOrder(cl_ord_id, entry["wall_ns"]))
+        else:
+            order = evidence.orders[cl_ord_id]
+            order.outcome = what
+            order.outcome_wall_ns = entry["wall_ns"]
+            order.accepted_seq = entry.get("seq", 0)
+    return evidence
+
+
+def read_journal(path: Path) -> list[LogRecord]:
+    """Every record of a journal directory, without taking its lock."""
+    records = []
+    with Journal.open(path, read_only=True) as journal:
+        for record in journal.records():
+            cl_ord_id = ""
+            if record.kind == OUT and record.flags & FLAG_ORDER:
+                offset, length = record.aux >> 16, record.aux & 0xFFFF
+                cl_ord_id = record.payload[offset : offset + length].decode("ascii", "replace")
+            records.append(
+                LogRecord(
+                    record.lsn, record.epoch, record.kind, record.flags, record.session, record.seq, record.crc, cl_ord_id
+                )
+            )
+    return records
+
+
+def read_broker(path: Path) -> BrokerEvidence:
+    """The broker simulator's ledger."""
+    evidence = BrokerEvidence()
+    for entry in read_ledger(path):
+        if entry.get("accepted"):
+            evidence.orders.append(BrokerOrder(entry["cl_ord_id"], entry["seq"], entry["wall_ns"]))
+        evidence.exec_ids.extend(execution["exec_id"] for execution in entry.get("executions", ()))
+    return evidence

@@ -1,0 +1,74 @@
+"""Turns the node's notes into structured log lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from gateway.native.node import (
+    CAUSE_NAMES,
+    RELEASE_NAMES,
+    ROLE_STATE_NAMES,
+    SESSION_EVENT_NAMES,
+    Note,
+)
+
+log = structlog.get_logger("node")
+
+WARNINGS = frozenset({"suspected", "diverged", "truncation", "journal_full", "replication_stalled", "skipped_ahead"})
+SESSION_WARNINGS = frozenset({"GAP", "REJECT_SENT", "REJECT_RECEIVED", "GARBLED", "DISCONNECTED"})
+# Values of SESSION_EVENT arguments that an operator can use, by event.
+EVENT_ARGUMENTS = {
+    "GAP": ("first_missing", "received"),
+    "RESEND_REQUESTED": ("begin_seq_no", "end_seq_no"),
+    "READY": ("messages_resent", "messages_gap_filled"),
+    "REJECT_SENT": ("session_reject_reason", "ref_seq_num"),
+    "REJECT_RECEIVED": ("ref_seq_num", None),
+    "GARBLED": ("reason", "bytes_dropped"),
+    "DISCONNECTED": ("reason", None),
+    "STOPPED": ("reason", "expected_by_counterparty"),
+    "RESET": ("generation", None),
+}
+
+
+def log_note(note: Note, session_names: list[str]) -> None:
+    """Writes one note as one line, at the level that fits it."""
+    if note.code == "role":
+        log.warning(
+            "role",
+            state=ROLE_STATE_NAMES[note.a],
+            epoch=note.b,
+            release=RELEASE_NAMES[note.c >> 8],
+            cause=CAUSE_NAMES[note.c & 0xFF],
+        )
+    elif note.code == "session":
+        _log_session(note, session_names)
+    elif note.code in {"connecting", "connected", "disconnected", "first_order", "skipped_ahead"}:
+        write = log.warning if note.code in WARNINGS else log.info
+        write(note.code, session=session_names[note.session], endpoint=note.a)
+    elif note.code == "client":
+        log.info(("client_gone", "client_logged_in", "client_refused")[note.a], client=note.b)
+    elif note.code in {"tripwire", "peer"}:
+        log.info(f"{note.code}_{'up' if note.a else 'down'}")
+    elif note.code == "register":
+        log.info("register", outcome=("", "VALUE", "WON", "LOST", "UNKNOWN")[note.a], version=note.b)
+    elif note.code != "command_done":
+        write = log.warning if note.code in WARNINGS else log.info
+        write(note.code, lsn=note.b, value=note.c)
+
+
+def _log_session(note: Note, session_names: list[str]) -> None:
+    event = SESSION_EVENT_NAMES[note.a]
+    values: dict[str, Any] = {"session": session_names[note.session]}
+    for name, value in zip(EVENT_ARGUMENTS.get(event, ()), (note.b, note.c), strict=False):
+        if name is not None:
+            values[name] = value
+    if note.text:
+        values["text"] = note.text.decode("ascii", "replace")
+    if event == "STOPPED":
+        log.error("session_stopped", **values)
+    elif event in SESSION_WARNINGS:
+        log.warning(f"session_{event.lower()}", **values)
+    else:
+        log.info(f"session_{event.lower()}", **values)

@@ -1,0 +1,48 @@
+"""Face of the reactor: sockets and the clock for one Node."""
+
+from .node import Node
+
+REACTOR_STOP: int
+REACTOR_ROLE: int
+REACTOR_REGISTER: int
+REACTOR_SESSION: int
+REACTOR_KILL: int
+
+class Reactor:
+    """Drives one Node on a thread of its own."""
+
+    owner: Node
+    turns: int
+    datagrams_received: int
+    datagrams_sent: int
+    send_errors: int
+    refused_connections: int
+    def __init__(
+        self,
+        owner: Node,
+        *,
+        busy_poll: bool = ...,
+        yield_when_idle: bool = ...,
+        connect_timeout_ns: int = ...,
+    ) -> None: ...
+    def add_path(self, fd: int) -> None: ...
+    def listen_for_clients(self, fd: int) -> None: ...
+    def listen_for_tripwire(self, fd: int) -> None: ...
+    def connect_tripwire(self, host: str, port: int) -> None: ...
+    def add_endpoint(
+        self, session: int, index: int, host: str, port: int, source: tuple[str, int] | None = None
+    ) -> None: ...
+    @property
+    def notify_fileno(self) -> int: ...
+    def command(
+        self,
+        kind: int,
+        *,
+        id: int = 0,
+        a: int = 0,
+        b: int = 0,
+        session: int = 0,
+        value_a: int = 0,
+        value_b: int = 0,
+    ) -> None: ...
+    def run(self) -> None: ...
