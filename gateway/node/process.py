@@ -1,0 +1,234 @@
+"""One gateway node as a process: builds it from the configuration, runs the reactor thread and the control thread.
+
+The control thread is asyncio on uvloop; nothing on it is in the path of an order. It carries out the role machine's
+requests to the register, serves the control API, writes logs and incident reports, and stops the node on SIGTERM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+import uvloop
+
+from gateway.config import Config
+from gateway.control.server import ControlServer
+from gateway.errors import GatewayError
+from gateway.journal.flusher import Flusher
+from gateway.native.node import Note, RegisterRequest
+from gateway.native.reactor import REACTOR_KILL, REACTOR_REGISTER, REACTOR_ROLE, REACTOR_SESSION, REACTOR_STOP
+from gateway.node.build import Assembly, assemble
+from gateway.node.daychange import DayChange
+from gateway.node.incident import Incident, IncidentRecorder
+from gateway.node.notes import log_note
+from gateway.node.registrar import Registrar
+from gateway.register import open_register
+from gateway.register.base import RegisterValue
+
+log = structlog.get_logger("node")
+
+STOP_TIMEOUT_S = 10.0
+COMMAND_TIMEOUT_S = 5.0
+
+# role_command and session_command of the native modules.
+ROLE_COMMANDS = {"takeover": 1, "switchover": 2, "solo": 3, "act-alone": 4}
+SESSION_COMMANDS = {"logout": 1, "resume": 2, "reset": 3, "set-seq": 4}
+COMMAND_ERRORS = {
+    -1: "this node is not standby (takeover) or not primary (session commands)",
+    -2: "this node is not primary, or the session is still connected: log it out first",
+    -3: "the standby is not in sync",
+    -4: "another change of role is under way",
+}
+
+
+class CommandRefused(GatewayError):
+    """The node did not carry out an operator's command."""
+
+
+class NodeProcess:
+    """A running node. `run()` returns after a clean stop; raises GatewayError when it cannot start."""
+
+    def __init__(self, config: Config, node: str) -> None:
+        self._config = config
+        self._name = node
+        self._assembly: Assembly = assemble(config, node)
+        self._session_names = [session.name for session in config.sessions]
+        self._incidents = IncidentRecorder(node, self._session_names)
+        self._incident_dir = self._assembly.data_dir / "incidents"
+        self._waiting: dict[int, asyncio.Future[int]] = {}
+        self._next_command = 1
+        self._stopped: asyncio.Event
+        self._registrar: Registrar
+
+    def run(self) -> None:
+        """Runs the node until SIGTERM or SIGINT. Journal and sockets are closed on return."""
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._main())
+
+    # --- NodeControl: what the control API offers -----------------------------------------------------------------------
+
+    async def status(self) -> dict[str, Any]:
+        """State of the node."""
+        reactor = self._assembly.reactor
+        status = self._assembly.node.status()
+        status["reactor"] = {
+            "turns": reactor.turns,
+            "datagrams_received": reactor.datagrams_received,
+            "datagrams_sent": reactor.datagrams_sent,
+            "send_errors": reactor.send_errors,
+            "refused_connections": reactor.refused_connections,
+        }
+        incident = self._incidents.current
+        status["incident"] = incident.as_dict() if incident else None
+        status["pid"] = os.getpid()
+        return status
+
+    async def command(self, name: str) -> dict[str, Any]:
+        """Carries out takeover, switchover, solo or act-alone. Raises CommandRefused."""
+        return await self._command(name, REACTOR_ROLE, a=ROLE_COMMANDS[name])
+
+    async def session_command(self, session: str, name: str, arguments: dict[str, int]) -> dict[str, Any]:
+        """Carries out logout, resume, reset or set-seq on one session. Raises CommandRefused."""
+        if session not in self._session_names:
+            raise CommandRefused(f"no session {session!r}; there are: {', '.join(self._session_names)}")
+        return await self._command(
+            f"{session}: {name}",
+            REACTOR_SESSION,
+            a=SESSION_COMMANDS[name],
+            session=self._session_names.index(session),
+            value_a=arguments.get("next_out", 0),
+            value_b=arguments.get("next_in", 0),
+        )
+
+    async def kill_switch(self, client: str | None, killed: bool) -> dict[str, Any]:
+        """Sets or clears the kill switch of one client, or of all. Raises CommandRefused."""
+        names = [entry.name for entry in self._config.clients]
+        if client is not None and client not in names:
+            raise CommandRefused(f"no client {client!r}; there are: {', '.join(names)}")
+        number = names.index(client) + 1 if client is not None else 0
+        return await self._command("kill switch", REACTOR_KILL, a=number, b=int(killed))
+
+    # --- life -------------------------------------------------------------------------------------------------------------
+
+    async def _main(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._stopped = asyncio.Event()
+        assembly = self._assembly
+        flusher = Flusher(
+            assembly.journal,
+            policy=self._config.journal.durability,
+            interval_ns=self._config.journal.flush_interval,
+            on_error=lambda text: loop.call_soon_threadsafe(self._journal_failed, text),
+        )
+        self._registrar = Registrar(open_register(self._config, self._name, assembly.data_dir), self._answer_register)
+        control = ControlServer(self, self._config, self._name)
+        day_change = DayChange(self._config, self._reset_session)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_reader(assembly.reactor.notify_fileno, self._take_notes)
+        flusher.start()
+        await control.start()
+        day_change.start()
+        reactor_thread = threading.Thread(target=self._run_reactor, name="reactor", daemon=True)
+        reactor_thread.start()
+        log.info("started", node=self._name, pid=os.getpid(), last_lsn=assembly.journal.last_lsn)
+        try:
+            await self._stopped.wait()
+        finally:
+            day_change.stop()
+            await control.stop()
+            await self._registrar.close()
+            loop.remove_reader(assembly.reactor.notify_fileno)
+            await asyncio.to_thread(reactor_thread.join, STOP_TIMEOUT_S)
+            await asyncio.to_thread(flusher.stop)
+            assembly.close()
+        log.info("stopped", node=self._name)
+
+    def _run_reactor(self) -> None:
+        cpu = self._config.node(self._name).cpu
+        if cpu is not None:
+            os.sched_setaffinity(0, {cpu})
+        self._assembly.reactor.run()
+
+    def _stop(self) -> None:
+        log.info("stopping", node=self._name)
+        self._assembly.reactor.command(REACTOR_STOP)
+
+    def _journal_failed(self, text: str) -> None:
+        log.error("journal_failed", error=text)
+
+    # --- notes of the reactor ---------------------------------------------------------------------------------------------
+
+    def _take_notes(self) -> None:
+        os.eventfd_read(self._assembly.reactor.notify_fileno)
+        for note in self._assembly.node.take_notes():
+            if isinstance(note, RegisterRequest):
+                self._registrar.submit(note)
+            else:
+                self._take_note(note)
+
+    def _take_note(self, note: Note) -> None:
+        if note.code == "command_done":
+            future = self._waiting.pop(note.b, None)
+            if future is not None and not future.done():
+                future.set_result(note.a)
+            return
+        log_note(note, self._session_names)
+        if note.code == "stopped":
+            self._stopped.set()
+            return
+        numbers = [(session["next_out"], session["next_in"]) for session in self._assembly.node.status()["sessions"]]
+        incident = self._incidents.take(note, numbers)
+        if incident is not None:
+            self._write_incident(incident)
+
+    def _write_incident(self, incident: Incident) -> None:
+        self._incident_dir.mkdir(parents=True, exist_ok=True)
+        stem = self._incident_dir / f"epoch-{incident.epoch:06d}"
+        _replace(stem.with_suffix(".json"), orjson.dumps(incident.as_dict(), option=orjson.OPT_INDENT_2))
+        _replace(stem.with_suffix(".txt"), incident.as_text().encode())
+        if incident.complete:
+            log.warning("incident", report=str(stem.with_suffix(".json")))
+
+    def _answer_register(self, request_id: int, outcome: int, value: RegisterValue) -> None:
+        self._assembly.reactor.command(
+            REACTOR_REGISTER,
+            id=request_id,
+            a=outcome,
+            value_a=value.version,
+            value_b=value.epoch << 32 | value.primary << 8 | value.in_sync,
+        )
+
+    # --- commands ---------------------------------------------------------------------------------------------------------
+
+    async def _command(self, name: str, kind: int, **arguments: int) -> dict[str, Any]:
+        number = self._next_command
+        self._next_command += 1
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = future
+        log.warning("command", command=name)
+        self._assembly.reactor.command(kind, id=number, **arguments)
+        status = await asyncio.wait_for(future, COMMAND_TIMEOUT_S)
+        status = status - (1 << 32) if status >= 1 << 31 else status
+        if status != 0:
+            raise CommandRefused(f"{name}: {COMMAND_ERRORS.get(status, f'refused ({status})')}")
+        return {"command": name, "accepted": True}
+
+    def _reset_session(self, index: int) -> None:
+        log.warning("day_change", session=self._session_names[index])
+        self._assembly.reactor.command(REACTOR_SESSION, a=SESSION_COMMANDS["reset"], session=index)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Writes a whole file or none."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(content)
+    temporary.replace(path)
