@@ -4,9 +4,6 @@ from typing import Any, NamedTuple
 
 from .journal import Journal
 
-ROLE_STATE_NAMES: tuple[str, ...]
-RELEASE_NAMES: tuple[str, ...]
-CAUSE_NAMES: tuple[str, ...]
 SESSION_STATE_NAMES: tuple[str, ...]
 SESSION_EVENT_NAMES: tuple[str, ...]
 NOTE_NAMES: dict[int, str]
@@ -28,6 +25,7 @@ class RegisterRequest(NamedTuple):
 
     id: int
     compare_and_set: bool
+    act_alone: bool
     expected: tuple[int, int, int, int]
     desired: tuple[int, int, int, int]
 

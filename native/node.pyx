@@ -5,6 +5,8 @@ May depend on every native module but reactor. Never does I/O, never reads a clo
 
 from typing import NamedTuple
 
+from gateway.native.role import Cause, Release, State
+
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset, strlen
@@ -935,10 +937,6 @@ cdef void remember_fate(node_t* n, session_t* session, uint64_t seq, uint8_t kin
 
 # --- Python face ------------------------------------------------------------------------------------------------------------
 
-ROLE_STATE_NAMES = ("STARTING", "STANDBY", "CANDIDATE", "PRIMARY", "FENCED")
-RELEASE_NAMES = ("NOTHING", "ACKED", "ALL")
-CAUSE_NAMES = ("NONE", "FIRST_START", "TRIPWIRE", "SILENCE", "COMMAND", "SWITCHOVER", "RESTART", "LOST_REGISTER",
-               "NO_REGISTER", "LATER_EPOCH", "CAUGHT_UP")
 SESSION_STATE_NAMES = ("DISCONNECTED", "LOGON_AWAITED", "LOGON_SENT", "RECOVERING", "READY", "LOGOUT_SENT", "STOPPED")
 SESSION_EVENT_NAMES = ("", "LOGGED_ON", "READY", "GAP", "RESEND_REQUESTED", "RESENT", "GAP_FILLED", "REJECT_SENT",
                        "REJECT_RECEIVED", "GARBLED", "LOGGED_OUT", "DISCONNECTED", "STOPPED", "RESET")
@@ -971,6 +969,7 @@ class RegisterRequest(NamedTuple):
 
     id: int
     compare_and_set: bool
+    act_alone: bool
     expected: tuple
     desired: tuple
 
@@ -1118,9 +1117,9 @@ cdef class Node:
         cdef uint32_t i
         return {
             "node": "ab"[n.config.role.node],
-            "role": ROLE_STATE_NAMES[n.role.state],
-            "release": RELEASE_NAMES[n.role.release],
-            "cause": CAUSE_NAMES[n.role.cause],
+            "role": State(n.role.state).name,
+            "release": Release(n.role.release).name,
+            "cause": Cause(n.role.cause).name,
             "epoch": n.role.epoch,
             "primary": "ab"[n.role.primary] if n.role.epoch else None,
             "register": {"version": n.role.cell.version, "epoch": n.role.cell.epoch,
@@ -1130,7 +1129,7 @@ cdef class Node:
                     "last_epoch": n.journal.last_epoch, "flushed_lsn": n.journal.flushed_lsn,
                     "released_lsn": n.released_lsn},
             "peer": {"alive": bool(n.role.peer.alive), "tripwire": bool(n.role.peer.tripwire),
-                     "role": ROLE_STATE_NAMES[min(n.role.peer.role, 4)], "epoch": n.role.peer.epoch,
+                     "role": State(min(n.role.peer.role, 4)).name, "epoch": n.role.peer.epoch,
                      "last_lsn": n.role.peer.last_lsn, "joined": bool(view.joined),
                      "received_lsn": view.received_lsn, "flushed_lsn": view.flushed_lsn},
             "following": n.receiver.state == RECEIVER_FOLLOWING,
@@ -1182,8 +1181,8 @@ DROP_NAMES = ("", "truncated", "wrong_magic", "wrong_version", "wrong_pair", "wr
 cdef object register_request_of(const note_t* entry):
     cdef register_request_t request
     memcpy(&request, entry.text, sizeof(request))
-    return RegisterRequest(request.id, request.kind == REGISTER_COMPARE_AND_SET, value_of(&request.expected),
-                           value_of(&request.desired))
+    return RegisterRequest(request.id, request.kind == REGISTER_COMPARE_AND_SET, bool(request.act_alone),
+                           value_of(&request.expected), value_of(&request.desired))
 
 
 cdef tuple value_of(const register_value_t* value):

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.native.node import CAUSE_NAMES, SESSION_EVENT_NAMES, Note
+from gateway.native.node import SESSION_EVENT_NAMES, Note
+from gateway.native.role import Cause
 
 NS_PER_MS = 1_000_000
 
@@ -134,7 +135,7 @@ class IncidentRecorder:
     def take(self, note: Note, numbers: list[tuple[int, int]]) -> Incident | None:
         """Takes one note. `numbers` are (next_out, next_in) per session now. Returns the incident when it has just changed."""
         if note.code == "role":
-            self._cause = CAUSE_NAMES[note.c & 0xFF]
+            self._cause = Cause(note.c & 0xFF).name
         elif note.code == "suspected":
             self._suspected = (note.mono_ns, note.wall_ns)
         elif note.code == "register_won":

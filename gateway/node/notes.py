@@ -6,13 +6,8 @@ from typing import Any
 
 import structlog
 
-from gateway.native.node import (
-    CAUSE_NAMES,
-    RELEASE_NAMES,
-    ROLE_STATE_NAMES,
-    SESSION_EVENT_NAMES,
-    Note,
-)
+from gateway.native.node import SESSION_EVENT_NAMES, Note
+from gateway.native.role import Cause, RegisterOutcome, Release, State
 
 log = structlog.get_logger("node")
 
@@ -37,10 +32,10 @@ def log_note(note: Note, session_names: list[str]) -> None:
     if note.code == "role":
         log.warning(
             "role",
-            state=ROLE_STATE_NAMES[note.a],
+            state=State(note.a).name,
             epoch=note.b,
-            release=RELEASE_NAMES[note.c >> 8],
-            cause=CAUSE_NAMES[note.c & 0xFF],
+            release=Release(note.c >> 8).name,
+            cause=Cause(note.c & 0xFF).name,
         )
     elif note.code == "session":
         _log_session(note, session_names)
@@ -52,7 +47,7 @@ def log_note(note: Note, session_names: list[str]) -> None:
     elif note.code in {"tripwire", "peer"}:
         log.info(f"{note.code}_{'up' if note.a else 'down'}")
     elif note.code == "register":
-        log.info("register", outcome=("", "VALUE", "WON", "LOST", "UNKNOWN")[note.a], version=note.b)
+        log.info("register", outcome=RegisterOutcome(note.a).name, version=note.b)
     elif note.code != "command_done":
         write = log.warning if note.code in WARNINGS else log.info
         write(note.code, lsn=note.b, value=note.c)

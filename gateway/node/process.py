@@ -25,6 +25,7 @@ from gateway.errors import GatewayError
 from gateway.journal.flusher import Flusher
 from gateway.native.node import Note, RegisterRequest
 from gateway.native.reactor import REACTOR_KILL, REACTOR_REGISTER, REACTOR_ROLE, REACTOR_SESSION, REACTOR_STOP
+from gateway.native.role import Command
 from gateway.node.build import Assembly, assemble
 from gateway.node.daychange import DayChange
 from gateway.node.incident import Incident, IncidentRecorder
@@ -38,14 +39,20 @@ log = structlog.get_logger("node")
 STOP_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 5.0
 
-# role_command and session_command of the native modules.
-ROLE_COMMANDS = {"takeover": 1, "switchover": 2, "solo": 3, "act-alone": 4}
+ROLE_COMMANDS = {
+    "takeover": Command.TAKEOVER,
+    "switchover": Command.SWITCHOVER,
+    "solo": Command.SOLO,
+    "act-alone": Command.ACT_ALONE,
+}
+# session_command of node.pxd.
 SESSION_COMMANDS = {"logout": 1, "resume": 2, "reset": 3, "set-seq": 4}
 COMMAND_ERRORS = {
     -1: "this node is not standby (takeover) or not primary (session commands)",
     -2: "this node is not primary, or the session is still connected: log it out first",
     -3: "the standby is not in sync",
     -4: "another change of role is under way",
+    -5: "this node hears its peer as primary: it is not dead",
 }
 
 

@@ -1,0 +1,98 @@
+"""The demonstration on the screen: a live view in a terminal, plain lines otherwise."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+SHOWN_EVENTS = 12
+PLAIN_PROGRESS_STEPS = 10
+
+
+class PlainView:
+    """Plain lines with the time since the start."""
+
+    def __init__(self, console: Console, count: int) -> None:
+        self._console = console
+        self._count = count
+        self._start = time.monotonic()
+        self._told = 0
+
+    def __enter__(self) -> PlainView:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        pass
+
+    def event(self, text: str) -> None:
+        """One line of the story."""
+        self._console.print(f"[{time.monotonic() - self._start:7.3f} s] {text}", markup=False, highlight=False)
+
+    def progress(self, submitted: int, accepted: int, executions: int) -> None:
+        """A line at each tenth of the way."""
+        step = submitted * PLAIN_PROGRESS_STEPS // max(self._count, 1)
+        if step > self._told:
+            self._told = step
+            self.event(f"{submitted} orders submitted, {accepted} accepted, {executions} executions received")
+
+    def nodes(self, statuses: dict[str, dict[str, Any] | None]) -> None:
+        """Nothing: events tell it."""
+
+
+class LiveView:
+    """Nodes, progress and the last events, redrawn as they change."""
+
+    def __init__(self, console: Console, count: int) -> None:
+        self._start = time.monotonic()
+        self._events: deque[str] = deque(maxlen=SHOWN_EVENTS)
+        self._statuses: dict[str, dict[str, Any] | None] = {"a": None, "b": None}
+        self._bars = Progress(TextColumn("{task.description:>10}"), BarColumn(bar_width=50), MofNCompleteColumn())
+        self._tasks = {name: self._bars.add_task(name, total=count) for name in ("submitted", "accepted", "executions")}
+        self._live = Live(console=console, refresh_per_second=12, get_renderable=self._draw)
+
+    def __enter__(self) -> LiveView:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._live.__exit__(kind, error, trace)
+
+    def event(self, text: str) -> None:
+        """One line of the story."""
+        self._events.append(f"{time.monotonic() - self._start:7.3f} s  {text}")
+
+    def progress(self, submitted: int, accepted: int, executions: int) -> None:
+        """Moves the bars."""
+        for name, value in (("submitted", submitted), ("accepted", accepted), ("executions", executions)):
+            self._bars.update(self._tasks[name], completed=value)
+
+    def nodes(self, statuses: dict[str, dict[str, Any] | None]) -> None:
+        """Redraws the nodes."""
+        self._statuses = statuses
+
+    def _draw(self) -> Group:
+        table = Table(expand=False)
+        for heading in ("node", "role", "epoch", "release", "last LSN", "acknowledged", "session", "next out", "next in"):
+            table.add_column(heading)
+        for node, status in self._statuses.items():
+            if status is None:
+                table.add_row(node, "[red]down[/red]", *[""] * 7)
+                continue
+            colour = {"PRIMARY": "green", "STANDBY": "cyan"}.get(status["role"], "yellow")
+            session = status["sessions"][0]
+            leads = status["role"] == "PRIMARY"
+            table.add_row(
+                node, f"[{colour}]{status['role'].lower()}[/{colour}]", str(status["epoch"]),
+                status["release"].lower() if leads else "", str(status["log"]["last_lsn"]),
+                str(status["peer"]["received_lsn"]) if leads else "", session["state"].lower() if leads else "mirrored",
+                str(session["next_out"]), str(session["next_in"]),
+            )
+        return Group(table, self._bars, Panel("\n".join(self._events), title="what happens", expand=True))

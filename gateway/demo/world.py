@@ -1,0 +1,183 @@
+"""The demonstration's processes and files: a directory with a configuration, journals, a ledger and records."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+from gateway.errors import GatewayError
+
+STOP_TIMEOUT_S = 8.0
+LOOPBACK = "127.0.0.1"
+SESSION = "BROKER"
+CLIENT = "strategy"
+SENDER, TARGET, BEGIN_STRING = "GATEWAY", "BROKER", "FIX.4.4"
+
+CONFIG = """\
+[pair]
+id = 1
+
+[register]
+kind = "file"
+path = "register"
+
+[replication]
+key_file = "replication.key"
+
+[node.a]
+data_dir = "node-a"
+replication = ["{host}:{a_udp}"]
+tripwire = "{host}:{a_trip}"
+clients = "{host}:{a_clients}"
+control = "{host}:{a_control}"
+reactor = "{reactor}"
+
+[node.b]
+data_dir = "node-b"
+replication = ["{host}:{b_udp}"]
+tripwire = "{host}:{b_trip}"
+clients = "{host}:{b_clients}"
+control = "{host}:{b_control}"
+reactor = "{reactor}"
+
+[journal]
+segment_bytes = "16 MiB"
+
+[[session]]
+name = "{session}"
+begin_string = "{begin_string}"
+sender_comp_id = "{sender}"
+target_comp_id = "{target}"
+endpoints = ["{host}:{broker}"]
+heartbeat = 30
+mode = "{mode}"
+timestamp_digits = 6
+
+[[client]]
+name = "{client}"
+"""
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing on the loopback uses now, for TCP and UDP."""
+    ports: list[int] = []
+    with contextlib.ExitStack() as held:
+        while len(ports) < count:
+            tcp = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            tcp.bind((LOOPBACK, 0))
+            port = tcp.getsockname()[1]
+            udp = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            try:
+                udp.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            ports.append(port)
+    return ports
+
+
+class World:
+    """Files and child processes. Every process it started is gone after `stop_all`, whatever happened."""
+
+    def __init__(self, directory: Path, *, mode: str, reactor: str, engine: str) -> None:
+        self.directory = directory
+        self.engine = engine
+        self.config = directory / "pair.toml"
+        self.ledger = directory / "broker-ledger.jsonl"
+        self.client_record = directory / "client-record.jsonl"
+        ports = free_ports(9)
+        self.broker_port = ports[8]
+        self.control_ports = {"a": ports[3], "b": ports[7]}
+        self.processes: dict[str, asyncio.subprocess.Process] = {}
+        self._write_files(ports, mode, reactor)
+
+    def node_dir(self, node: str) -> Path:
+        """Data directory of a node."""
+        return self.directory / f"node-{node}"
+
+    async def start_broker(self) -> None:
+        """Starts the broker simulator and returns when it accepts connections."""
+        await self.start(
+            "broker", "broker-sim", "--host", LOOPBACK, "--port", str(self.broker_port), "--engine", self.engine,
+            "--session", f"{BEGIN_STRING}:{TARGET}:{SENDER}", "--ledger", str(self.ledger), "--store", "memory",
+        )
+        await self._until_listening(self.broker_port, "broker")
+
+    async def start_node(self, node: str) -> None:
+        """Starts node a or b."""
+        await self.start(node, "node", "--config", str(self.config), "--node", node)
+
+    async def start(self, name: str, *arguments: str, pipe: bool = False) -> asyncio.subprocess.Process:
+        """Starts `gateway ARGUMENTS` as process `name`; its output goes to NAME.log, standard output to a pipe if asked."""
+        with (self.directory / f"{name}.log").open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "gateway", *arguments,
+                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE if pipe else log, stderr=log,
+                start_new_session=True,
+            )
+        self.processes[name] = process
+        return process
+
+    async def kill(self, name: str) -> int:
+        """SIGKILL, and waits until the process is gone. Wall time (ns) just before the signal."""
+        process = self.processes[name]
+        sent_at = time.time_ns()
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+        return sent_at
+
+    async def stop(self, name: str) -> int:
+        """SIGTERM, then SIGKILL if it does not stop in time; its exit status."""
+        process = self.processes[name]
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+            try:
+                await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+            except TimeoutError:
+                await self.kill(name)
+        return process.returncode or 0
+
+    async def stop_all(self) -> None:
+        """Stops everything, the client first and the broker last."""
+        for name in ("client", "a", "b", "broker"):
+            if name in self.processes:
+                await self.stop(name)
+
+    def check_alive(self) -> None:
+        """Raises GatewayError when a process that should run has ended by itself, with the end of its log."""
+        for name, process in self.processes.items():
+            if process.returncode not in (None, 0, -signal.SIGKILL):
+                tail = (self.directory / f"{name}.log").read_text(errors="replace").splitlines()[-5:]
+                raise GatewayError(f"process {name} ended with status {process.returncode}:\n" + "\n".join(tail))
+
+    async def _until_listening(self, port: int, name: str) -> None:
+        for _ in range(400):
+            try:
+                _reader, writer = await asyncio.open_connection(LOOPBACK, port)
+            except OSError:
+                self.check_alive()
+                await asyncio.sleep(0.025)
+                continue
+            writer.close()
+            return
+        raise GatewayError(f"{name} does not listen on port {port} after 10 s; see {self.directory / name}.log")
+
+    def _write_files(self, ports: list[int], mode: str, reactor: str) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        key = self.directory / "replication.key"
+        with os.fdopen(os.open(key, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+            file.write(secrets.token_hex(16) + "\n")
+        names = ("a_udp", "a_trip", "a_clients", "a_control", "b_udp", "b_trip", "b_clients", "b_control", "broker")
+        self.config.write_text(
+            CONFIG.format(
+                host=LOOPBACK, session=SESSION, client=CLIENT, sender=SENDER, target=TARGET, begin_string=BEGIN_STRING,
+                mode=mode, reactor=reactor, **dict(zip(names, ports, strict=True)),
+            )
+        )
