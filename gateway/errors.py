@@ -9,3 +9,15 @@ class GatewayError(Exception):
 
 class ConfigError(GatewayError):
     """A configuration file or option is wrong; the text names file, key, what was found and what is allowed."""
+
+
+class JournalError(GatewayError):
+    """A journal cannot be opened, read or written."""
+
+
+class JournalCorruptError(JournalError):
+    """A journal holds something that was not written there."""
+
+
+class ProtocolError(GatewayError):
+    """A peer does not keep to the protocol."""

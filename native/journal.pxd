@@ -59,10 +59,17 @@ cdef uint64_t journal_end_of_epoch(journal_t* j, uint32_t epoch) noexcept nogil
 
 cdef journal_status journal_prepare(journal_t* j) noexcept nogil   # maps and pre-faults the next segment when due
 cdef journal_status journal_flush(journal_t* j) noexcept nogil     # makes all that is published durable; sets flushed_lsn
+# Prepares and flushes until stop[0] is not 0, then once more. interval_ns 0: flushes whenever there is something.
+cdef journal_status journal_background(journal_t* j, bint flushing, uint64_t interval_ns, const int* stop) noexcept nogil
 
 
 # The Python face. Other native modules take `.handle`.
 cdef class Journal:
     cdef journal_t* handle
     cdef readonly object path            # pathlib.Path, or None: in anonymous memory
-    cdef readonly object recovery        # what was found at opening: a gateway.native.journal.Recovery
+    cdef readonly object recovery        # what was found at opening: a Recovery
+    cdef readonly bint read_only
+    cdef int lock_fd
+    cdef int stop_background
+    cdef bint _good(self, const record_header_t* record, uint64_t room, uint64_t expected)
+    cdef bint _rest_is_empty(self, uint32_t i, uint64_t offset)

@@ -32,7 +32,9 @@ from .role cimport register_outcome, register_request_t, register_value_t, role_
 
 cdef extern from * nogil:
     """
+    #ifndef _GNU_SOURCE
     #define _GNU_SOURCE
+    #endif
     #include <errno.h>
     #include <netinet/in.h>
     #include <netinet/tcp.h>

@@ -1,0 +1,13 @@
+"""Names of the kinds and flags of log records (record.pxd)."""
+
+OUT: int
+IN: int
+REJECTED: int
+STATE: int
+EPOCH: int
+CHECKPOINT: int
+APPLICATION: int
+ORDER: int
+POSS_DUP: int
+RESET: int
+KIND_NAMES: dict[int, str]

@@ -1,0 +1,37 @@
+"""The log record: sealing and checking. May depend on: crc32c. Never allocates."""
+
+from libc.stdint cimport uint8_t, uint32_t
+
+from .crc32c cimport crc32c
+
+
+cdef uint32_t record_crc(const record_header_t* record) noexcept nogil:
+    cdef const uint8_t* raw = <const uint8_t*>record
+    # length (4 bytes), then everything behind the crc field.
+    return crc32c(crc32c(0, raw, 4), raw + 8, record.length - 8)
+
+
+cdef void record_seal(record_header_t* record) noexcept nogil:
+    record.crc = record_crc(record)
+
+
+cdef bint record_intact(const record_header_t* record) noexcept nogil:
+    return record.length >= RECORD_HEADER_BYTES and record.crc == record_crc(record)
+
+
+# --- Python face ----------------------------------------------------------------------------------------------------
+
+OUT = RECORD_OUT
+IN = RECORD_IN
+REJECTED = RECORD_REJECTED
+STATE = RECORD_STATE
+EPOCH = RECORD_EPOCH
+CHECKPOINT = RECORD_CHECKPOINT
+
+APPLICATION = FLAG_APPLICATION
+ORDER = FLAG_ORDER
+POSS_DUP = FLAG_POSS_DUP
+RESET = FLAG_RESET
+
+KIND_NAMES = {RECORD_OUT: "OUT", RECORD_IN: "IN", RECORD_REJECTED: "REJECTED", RECORD_STATE: "STATE",
+              RECORD_EPOCH: "EPOCH", RECORD_CHECKPOINT: "CHECKPOINT"}
