@@ -152,7 +152,7 @@ cdef struct node_t:
     bint feeds_behind             # some feed stopped at its budget: call node_settle again at once
     bint stopping
     bint stalled
-    const instant_t* now          # of the input in hand, for the sessions' hooks
+    instant_t now                 # of the input in hand, for the sessions' hooks
 
 
 cdef int node_init(node_t* n, const node_config_t* config, journal_t* journal) noexcept nogil  # 0, or -1: out of memory

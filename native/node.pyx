@@ -117,7 +117,7 @@ cdef int node_add_session(node_t* n, const session_config_t* config, const uint8
 
 
 cdef void node_start(node_t* n, const instant_t* now) noexcept nogil:
-    n.now = now
+    n.now = now[0]
     replica_rebuild(&n.replica)
     role_init(&n.role, &n.config.role, n.journal.last_lsn, n.journal.last_epoch, now)
     n.seen_transitions = n.role.transitions - 1
@@ -133,7 +133,7 @@ cdef void node_on_datagram(node_t* n, const uint8_t* data, size_t size, const in
     cdef uint64_t known = n.channel.peer_incarnation[peer]
     if channel_open(&n.channel, data, size, &header) != OPEN_OK:
         return
-    n.now = now
+    n.now = now[0]
     if header.kind == DATAGRAM_HELLO:
         if header.from_node == peer:
             answer_hello(n, header, now)
@@ -168,14 +168,14 @@ cdef void record_arrived(void* context, const record_header_t* record) noexcept 
 
 
 cdef void node_truncated(node_t* n, const instant_t* now) noexcept nogil:
-    n.now = now
+    n.now = now[0]
     n.truncation_due = 0
     replica_rebuild(&n.replica)
     receiver_truncated(&n.receiver, now)
 
 
 cdef void node_on_tripwire(node_t* n, bint connected, const instant_t* now) noexcept nogil:
-    n.now = now
+    n.now = now[0]
     note(n, NOTE_TRIPWIRE, 0, connected, 0, 0)
     role_on_log(&n.role, n.journal.last_lsn, n.journal.last_epoch)
     role_on_tripwire(&n.role, connected, now)
@@ -184,7 +184,7 @@ cdef void node_on_tripwire(node_t* n, bint connected, const instant_t* now) noex
 
 cdef void node_on_register(node_t* n, uint64_t request_id, register_outcome outcome, const register_value_t* value,
                            const instant_t* now) noexcept nogil:
-    n.now = now
+    n.now = now[0]
     note(n, NOTE_REGISTER, 0, outcome, value.version,
          (<uint64_t>value.epoch << 32) | (<uint64_t>value.primary << 8) | value.in_sync)
     role_on_log(&n.role, n.journal.last_lsn, n.journal.last_epoch)
@@ -194,7 +194,7 @@ cdef void node_on_register(node_t* n, uint64_t request_id, register_outcome outc
 
 cdef command_status node_on_command(node_t* n, role_command command, const instant_t* now) noexcept nogil:
     cdef command_status status
-    n.now = now
+    n.now = now[0]
     role_on_log(&n.role, n.journal.last_lsn, n.journal.last_epoch)
     status = role_on_command(&n.role, command, now)
     follow_role(n, now)
@@ -216,7 +216,7 @@ cdef bint node_greeting_is_fresh(node_t* n, const uint8_t* data, size_t size) no
 
 cdef void node_on_session_connected(node_t* n, uint16_t session, const instant_t* now) noexcept nogil:
     cdef link_t* link = &n.links[session]
-    n.now = now
+    n.now = now[0]
     link.phase = LINK_UP
     link.was_ready = 0
     link.resent = 0
@@ -231,7 +231,7 @@ cdef void node_on_session_connected(node_t* n, uint16_t session, const instant_t
 cdef void node_on_session_disconnected(node_t* n, uint16_t session, const instant_t* now) noexcept nogil:
     cdef link_t* link = &n.links[session]
     cdef session_t* s = &n.replica.sessions[session]
-    n.now = now
+    n.now = now[0]
     if link.phase == LINK_UP:
         note(n, NOTE_DISCONNECTED, session, link.endpoint, 0, 0)
         session_on_disconnected(s, now)
@@ -248,7 +248,7 @@ cdef void node_on_session_disconnected(node_t* n, uint16_t session, const instan
 
 cdef size_t node_on_session_bytes(node_t* n, uint16_t session, const uint8_t* data, size_t size,
                                   const instant_t* now) noexcept nogil:
-    n.now = now
+    n.now = now[0]
     replica_catch_up(&n.replica)     # an answer finds its order
     return session_on_bytes(&n.replica.sessions[session], data, size, now)
 
@@ -257,7 +257,7 @@ cdef int node_on_session_command(node_t* n, uint16_t session, session_command co
                                  uint64_t next_in, const instant_t* now) noexcept nogil:
     cdef link_t* link = &n.links[session]
     cdef session_t* s
-    n.now = now
+    n.now = now[0]
     if session >= n.replica.session_count or n.sender.epoch == 0:
         return -1
     s = &n.replica.sessions[session]
@@ -290,7 +290,7 @@ cdef void reset_when_wanted(node_t* n, uint16_t session, const instant_t* now) n
 
 cdef int node_set_kill(node_t* n, uint32_t client, bint killed, const instant_t* now) noexcept nogil:
     cdef uint8_t set_to = killed
-    n.now = now
+    n.now = now[0]
     if n.sender.epoch == 0:
         return -1
     return 0 if append_plain(n, RECORD_STATE, client, STATE_KILL, &set_to, 1, now) else -1
@@ -308,7 +308,7 @@ cdef int32_t node_on_client_connected(node_t* n, const instant_t* now) noexcept 
 
 
 cdef void node_on_client_disconnected(node_t* n, int32_t slot, const instant_t* now) noexcept nogil:
-    n.now = now
+    n.now = now[0]
     if n.clients[slot].phase == CLIENT_FED or n.clients[slot].phase == CLIENT_WAITING:
         note(n, NOTE_CLIENT, 0, 0, n.clients[slot].client, 0)
     n.clients[slot].phase = CLIENT_FREE
@@ -319,7 +319,7 @@ cdef size_t node_on_client_bytes(node_t* n, int32_t slot, const uint8_t* data, s
     cdef client_t* c = &n.clients[slot]
     cdef size_t used = 0
     cdef int64_t length
-    n.now = now
+    n.now = now[0]
     while used < size:
         if c.closing:
             return size
@@ -541,7 +541,7 @@ cdef void fail_client(node_t* n, client_t* c, uint8_t code, const char* text) no
 
 cdef void node_on_timer(node_t* n, const instant_t* now) noexcept nogil:
     cdef int i
-    n.now = now
+    n.now = now[0]
     role_on_log(&n.role, n.journal.last_lsn, n.journal.last_epoch)
     role_on_timer(&n.role, now)
     follow_role(n, now)
@@ -563,7 +563,7 @@ cdef void node_on_timer(node_t* n, const instant_t* now) noexcept nogil:
 
 cdef void node_stop(node_t* n, const instant_t* now) noexcept nogil:
     cdef uint16_t i
-    n.now = now
+    n.now = now[0]
     n.stopping = 1
     n.intake.open = 0
     for i in range(n.replica.session_count):
@@ -584,7 +584,7 @@ cdef bint node_stopped(const node_t* n) noexcept nogil:
 
 cdef void node_advance(node_t* n, const instant_t* now) noexcept nogil:
     cdef receiver_view_t* view = &n.sender.views[n.config.role.peer]
-    n.now = now
+    n.now = now[0]
     if n.role.state == ROLE_PRIMARY and n.sender.epoch != 0:
         role_on_log(&n.role, n.journal.last_lsn, n.journal.last_epoch)
         role_on_standby(&n.role, view.joined, view.received_lsn, now)
@@ -614,7 +614,7 @@ cdef void move_release(node_t* n, const receiver_view_t* view) noexcept nogil:
 cdef void node_settle(node_t* n, const instant_t* now) noexcept nogil:
     cdef uint16_t i
     cdef int slot
-    n.now = now
+    n.now = now[0]
     if n.sender.epoch == 0 or n.promotion_due:
         return
     replica_catch_up(&n.replica)
@@ -736,7 +736,7 @@ cdef size_t node_session_tx_peek(node_t* n, uint16_t session, const uint8_t** da
 
 
 cdef void node_session_tx_consume(node_t* n, uint16_t session, size_t size, const instant_t* now) noexcept nogil:
-    n.now = now
+    n.now = now[0]
     session_tx_consume(&n.replica.sessions[session], size, now)
 
 
@@ -749,7 +749,7 @@ cdef bint node_take_connect(node_t* n, uint16_t session, const instant_t* now) n
     if (n.sender.epoch == 0 or link.phase != LINK_IDLE or not link.enabled or link.endpoints == 0
             or n.replica.sessions[session].state == SESSION_STOPPED or now.mono_ns < link.next_connect_mono_ns):
         return 0
-    n.now = now
+    n.now = now[0]
     link.phase = LINK_CONNECTING
     note(n, NOTE_CONNECTING, session, link.endpoint, 0, 0)
     return 1
@@ -857,13 +857,11 @@ cdef void note(node_t* n, uint16_t code, uint16_t session, uint32_t a, uint64_t 
 
 cdef void note_at(node_t* n, uint16_t code, uint64_t mono_ns) noexcept nogil:
     """A note about a moment that has passed: its wall time follows from how long ago it was."""
-    cdef instant_t then
-    cdef const instant_t* now = n.now
+    cdef instant_t now = n.now
     if mono_ns == 0 or mono_ns > now.mono_ns:
         return
-    then.mono_ns = mono_ns
-    then.wall_ns = now.wall_ns - (now.mono_ns - mono_ns)
-    n.now = &then
+    n.now.mono_ns = mono_ns
+    n.now.wall_ns = now.wall_ns - (now.mono_ns - mono_ns)
     note(n, code, 0, 0, mono_ns, 0)
     n.now = now
 

@@ -1,0 +1,84 @@
+"""What a session has to send, in order. May depend on: nothing. Never allocates after tx_init."""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+
+
+cdef int tx_init(tx_queue_t* q) noexcept nogil:
+    q.items = <tx_item_t*>malloc(TX_ITEMS * sizeof(tx_item_t))
+    q.scratch = <uint8_t*>malloc(TX_SCRATCH_BYTES)
+    tx_clear(q)
+    return -1 if q.items is NULL or q.scratch is NULL else 0
+
+
+cdef void tx_free(tx_queue_t* q) noexcept nogil:
+    free(q.items)
+    free(q.scratch)
+    q.items = NULL
+    q.scratch = NULL
+
+
+cdef void tx_clear(tx_queue_t* q) noexcept nogil:
+    q.head = 0
+    q.tail = 0
+    q.written = 0
+    q.scratch_head = 0
+    q.scratch_tail = 0
+
+
+cdef uint32_t tx_room(const tx_queue_t* q) noexcept nogil:
+    return TX_ITEMS - (q.tail - q.head)
+
+
+cdef void tx_push(tx_queue_t* q, const uint8_t* data, uint32_t length, uint64_t lsn, uint64_t seq) noexcept nogil:
+    cdef tx_item_t* item = &q.items[q.tail & (TX_ITEMS - 1)]
+    item.data = data
+    item.length = length
+    item.lsn = lsn
+    item.seq = seq
+    item.scratch = 0
+    q.tail += 1
+
+
+cdef uint8_t* tx_scratch(tx_queue_t* q, uint32_t capacity) noexcept nogil:
+    cdef uint64_t at = q.scratch_tail & (TX_SCRATCH_BYTES - 1)
+    cdef uint64_t skip = TX_SCRATCH_BYTES - at if at + capacity > TX_SCRATCH_BYTES else 0
+    if q.scratch_tail - q.scratch_head + skip + capacity > TX_SCRATCH_BYTES:
+        return NULL
+    return q.scratch + ((q.scratch_tail + skip) & (TX_SCRATCH_BYTES - 1))
+
+
+cdef void tx_push_scratch(tx_queue_t* q, const uint8_t* data, uint32_t length, uint64_t lsn) noexcept nogil:
+    cdef uint64_t at = q.scratch_tail & (TX_SCRATCH_BYTES - 1)
+    cdef uint64_t start = <uint64_t>(data - q.scratch)
+    cdef uint32_t skipped = <uint32_t>(TX_SCRATCH_BYTES - at) if start < at else 0
+    tx_push(q, data, length, lsn, 0)
+    q.items[(q.tail - 1) & (TX_ITEMS - 1)].scratch = skipped + length
+    q.scratch_tail += skipped + length
+
+
+cdef size_t tx_peek(const tx_queue_t* q, uint64_t released_lsn, const uint8_t** data) noexcept nogil:
+    cdef const tx_item_t* item = &q.items[q.head & (TX_ITEMS - 1)]
+    if q.head == q.tail or item.lsn > released_lsn:
+        return 0
+    data[0] = item.data + q.written
+    return item.length - q.written
+
+
+cdef uint64_t tx_consume(tx_queue_t* q, size_t size) noexcept nogil:
+    cdef tx_item_t* item
+    cdef uint64_t complete = 0
+    cdef uint32_t left
+    while size > 0 and q.head != q.tail:
+        item = &q.items[q.head & (TX_ITEMS - 1)]
+        left = item.length - q.written
+        if size < left:
+            q.written += <uint32_t>size
+            return complete
+        size -= left
+        q.written = 0
+        q.scratch_head += item.scratch
+        if item.seq:
+            complete = item.seq
+        q.head += 1
+    return complete
