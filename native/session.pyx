@@ -48,6 +48,7 @@ cdef struct early_t:
     uint64_t seq
     uint32_t offset
     uint32_t length
+    bint answered                 # a ResendRequest that was answered on arrival
 
 
 # Of the present connection, but for the buffers.
@@ -58,11 +59,11 @@ cdef struct private_t:
     early_t* early
     uint32_t early_count
     uint32_t early_used
-    uint64_t wire_seq             # last MsgSeqNum that was completely written, on this connection or before it
     uint64_t resend_next          # answering a ResendRequest: next number to look at; 0: none
     uint64_t resend_end
     uint64_t gap_until            # inbound gap: numbers below this one are missing; 0: none
-    uint64_t gap_asked            # asked for up to here
+    uint64_t gap_asked            # asked for up to here, or kept
+    bint gap_open_ended           # the last ResendRequest had EndSeqNo=0
     uint64_t barrier_seq          # MsgSeqNum of the TestRequest that must be answered before READY; 0: none
     uint64_t heartbeat_ns
     uint64_t last_sent_ns         # mono
@@ -175,7 +176,6 @@ cdef void session_on_connected(session_t* s, const instant_t* now) noexcept nogi
         p.closing = 1
         return
     forget_connection(s, now)
-    p.wire_seq = s.next_out - 1
     p.deadline_ns = now.mono_ns + s.config.logon_timeout_ns if s.config.logon_timeout_ns else NEVER
     if s.config.role == SESSION_ACCEPTOR:
         enter(s, SESSION_LOGON_AWAITED)
@@ -183,7 +183,6 @@ cdef void session_on_connected(session_t* s, const instant_t* now) noexcept nogi
     enter(s, SESSION_LOGON_SENT)
     if s.config.reset_on_logon:
         append_reset(s)
-        p.wire_seq = 0
     send_logon(s, s.config.reset_on_logon)
 
 
@@ -347,7 +346,7 @@ cdef const record_header_t* append_out(session_t* s, encode_t* e, uint8_t flags,
     record.flags = flags
     journal_commit(s.journal, record, <uint32_t>length)
     applied(s, record)
-    tx_push(&p.tx, record_payload(record), <uint32_t>length, record.lsn, record.seq)
+    tx_push(&p.tx, record_payload(record), <uint32_t>length, record.lsn)
     p.last_sent_ns = p.now.mono_ns
     return record
 
@@ -544,11 +543,9 @@ cdef size_t session_tx_peek(session_t* s, uint64_t released_lsn, const uint8_t**
 
 cdef void session_tx_consume(session_t* s, size_t size, const instant_t* now) noexcept nogil:
     cdef private_t* p = inside(s)
-    cdef uint64_t seq = tx_consume(&p.tx, size)
+    tx_consume(&p.tx, size)
     p.now = now[0]
     p.last_sent_ns = now.mono_ns
-    if seq:
-        p.wire_seq = seq
     if p.resend_next:
         continue_resend(s)
         settle(s)
@@ -696,7 +693,6 @@ cdef void accept_logon(session_t* s, const message_t* m, bint wants_reset) noexc
             refuse_logon(s, b"ResetSeqNumFlag (141) needs MsgSeqNum 1")
             return
         append_reset(s)
-        p.wire_seq = 0
     if m.seq < s.next_in and not is_poss_dup(m):
         refuse_low(s, m)
         return
@@ -775,8 +771,8 @@ cdef void take_early(session_t* s, const message_t* m) noexcept nogil:
     elif m.msg_type == MSG_LOGOUT:
         take_logout(s, m)
         return
-    elif m.msg_type != MSG_REJECT or s.state != SESSION_LOGOUT_SENT:
-        keep_early(s, m)
+    if keep_early(s, m) and inside(s).gap_open_ended and inside(s).gap_until:
+        inside(s).gap_asked = max(inside(s).gap_asked, m.seq)
     if s.state != SESSION_LOGOUT_SENT:
         ask_for_gap(s, m.seq)
 
@@ -793,9 +789,11 @@ cdef void ask_for_gap(session_t* s, uint64_t seen) noexcept nogil:
         p.gap_until = seen
         tell(s, EVENT_GAP, s.next_in, seen)
     p.gap_asked = p.gap_until - 1
+    p.gap_open_ended = 1
     if s.config.resend_chunk and s.next_in + s.config.resend_chunk <= p.gap_asked:
         p.gap_asked = s.next_in + s.config.resend_chunk - 1
         end = p.gap_asked
+        p.gap_open_ended = 0
     body.length = 0
     body_uint(&body, TAG_BEGIN_SEQ_NO, s.next_in)
     body_uint(&body, TAG_END_SEQ_NO, end)
@@ -804,23 +802,25 @@ cdef void ask_for_gap(session_t* s, uint64_t seen) noexcept nogil:
         enter(s, SESSION_RECOVERING)
 
 
-cdef void keep_early(session_t* s, const message_t* m) noexcept nogil:
-    """In ascending order of MsgSeqNum. What does not fit comes again: the counterparty is asked for the whole gap."""
+cdef bint keep_early(session_t* s, const message_t* m) noexcept nogil:
+    """In ascending order of MsgSeqNum. False: it does not fit, and must be asked for again."""
     cdef private_t* p = inside(s)
     cdef uint32_t at = p.early_count
     if p.early_count == EARLY_MESSAGES or p.early_used + m.length > EARLY_BYTES:
-        return
+        return 0
     while at > 0 and p.early[at - 1].seq >= m.seq:
         if p.early[at - 1].seq == m.seq:
-            return
+            return 1
         at -= 1
     memmove(&p.early[at + 1], &p.early[at], (p.early_count - at) * sizeof(early_t))
     p.early[at].seq = m.seq
     p.early[at].offset = p.early_used
     p.early[at].length = m.length
+    p.early[at].answered = m.msg_type == MSG_RESEND_REQUEST
     memcpy(p.early_bytes + p.early_used, m.data, m.length)
     p.early_used += m.length
     p.early_count += 1
+    return 1
 
 
 cdef void drain_early(session_t* s) noexcept nogil:
@@ -834,7 +834,10 @@ cdef void drain_early(session_t* s) noexcept nogil:
             m.fields = p.index
             m.field_capacity = MAX_FIELDS
             parse_message(p.early_bytes + p.early[taken].offset, p.early[taken].length, p.early[taken].length, &m)
-            take_in_sequence(s, &m)
+            if p.early[taken].answered:
+                append_in(s, &m, m.seq + 1, 0)
+            else:
+                take_in_sequence(s, &m)
         taken += 1
     if taken:
         p.early_count -= taken
@@ -1090,17 +1093,18 @@ cdef void answer_resend_request(session_t* s, const message_t* m) noexcept nogil
         send_reject(s, m, REASON_REQUIRED_TAG_MISSING, TAG_BEGIN_SEQ_NO if first <= 0 else TAG_END_SEQ_NO,
                     b"BeginSeqNo (7) and EndSeqNo (16) are required")
         return
-    # 0 (and 999999 before FIX 4.2) is infinity; what was not sent yet will come by itself.
+    # 0 (and 999999 before FIX 4.2) is infinity. What still waits in the queue goes twice: a counterparty that has asked may
+    # not ask again, and drops what it already has.
     if last == 0 or last >= <int64_t>s.next_out:
         last = <int64_t>s.next_out - 1
     tell(s, EVENT_RESEND_REQUESTED, <uint64_t>first, <uint64_t>last)
+    if <uint64_t>last >= inside(s).barrier_seq:
+        inside(s).barrier_seq = 0        # it has said what it misses, and our TestRequest becomes gap fill
     start_resend(s, <uint64_t>first, <uint64_t>last)
 
 
 cdef void start_resend(session_t* s, uint64_t first, uint64_t last) noexcept nogil:
     cdef private_t* p = inside(s)
-    if last > p.wire_seq:
-        last = p.wire_seq
     if first > last:
         return
     if p.resend_next:                    # asked again while answering: the later request counts, without losing the earlier

@@ -15,7 +15,6 @@ cdef enum:
 cdef struct tx_item_t:
     const uint8_t* data
     uint64_t lsn
-    uint64_t seq                    # MsgSeqNum of a first transmission; 0: a resend or the like
     uint32_t length
     uint32_t scratch                # bytes of scratch to give back
 
@@ -34,10 +33,9 @@ cdef int tx_init(tx_queue_t* q) noexcept nogil      # 0, or -1: out of memory
 cdef void tx_free(tx_queue_t* q) noexcept nogil
 cdef void tx_clear(tx_queue_t* q) noexcept nogil
 cdef uint32_t tx_room(const tx_queue_t* q) noexcept nogil    # items that fit
-cdef void tx_push(tx_queue_t* q, const uint8_t* data, uint32_t length, uint64_t lsn, uint64_t seq) noexcept nogil
+cdef void tx_push(tx_queue_t* q, const uint8_t* data, uint32_t length, uint64_t lsn) noexcept nogil
 # Contiguous scratch of `capacity` bytes, NULL when there is none now; then tx_push_scratch with what was used of it.
 cdef uint8_t* tx_scratch(tx_queue_t* q, uint32_t capacity) noexcept nogil
 cdef void tx_push_scratch(tx_queue_t* q, const uint8_t* data, uint32_t length, uint64_t lsn) noexcept nogil
 cdef size_t tx_peek(const tx_queue_t* q, uint64_t released_lsn, const uint8_t** data) noexcept nogil
-# `size` bytes at the head were written. MsgSeqNum of the last message that is complete now; 0: none.
-cdef uint64_t tx_consume(tx_queue_t* q, size_t size) noexcept nogil
+cdef void tx_consume(tx_queue_t* q, size_t size) noexcept nogil     # `size` bytes at the head were written

@@ -30,12 +30,11 @@ cdef uint32_t tx_room(const tx_queue_t* q) noexcept nogil:
     return TX_ITEMS - (q.tail - q.head)
 
 
-cdef void tx_push(tx_queue_t* q, const uint8_t* data, uint32_t length, uint64_t lsn, uint64_t seq) noexcept nogil:
+cdef void tx_push(tx_queue_t* q, const uint8_t* data, uint32_t length, uint64_t lsn) noexcept nogil:
     cdef tx_item_t* item = &q.items[q.tail & (TX_ITEMS - 1)]
     item.data = data
     item.length = length
     item.lsn = lsn
-    item.seq = seq
     item.scratch = 0
     q.tail += 1
 
@@ -52,7 +51,7 @@ cdef void tx_push_scratch(tx_queue_t* q, const uint8_t* data, uint32_t length, u
     cdef uint64_t at = q.scratch_tail & (TX_SCRATCH_BYTES - 1)
     cdef uint64_t start = <uint64_t>(data - q.scratch)
     cdef uint32_t skipped = <uint32_t>(TX_SCRATCH_BYTES - at) if start < at else 0
-    tx_push(q, data, length, lsn, 0)
+    tx_push(q, data, length, lsn)
     q.items[(q.tail - 1) & (TX_ITEMS - 1)].scratch = skipped + length
     q.scratch_tail += skipped + length
 
@@ -65,20 +64,16 @@ cdef size_t tx_peek(const tx_queue_t* q, uint64_t released_lsn, const uint8_t** 
     return item.length - q.written
 
 
-cdef uint64_t tx_consume(tx_queue_t* q, size_t size) noexcept nogil:
+cdef void tx_consume(tx_queue_t* q, size_t size) noexcept nogil:
     cdef tx_item_t* item
-    cdef uint64_t complete = 0
     cdef uint32_t left
     while size > 0 and q.head != q.tail:
         item = &q.items[q.head & (TX_ITEMS - 1)]
         left = item.length - q.written
         if size < left:
             q.written += <uint32_t>size
-            return complete
+            return
         size -= left
         q.written = 0
         q.scratch_head += item.scratch
-        if item.seq:
-            complete = item.seq
         q.head += 1
-    return complete
