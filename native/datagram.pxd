@@ -96,3 +96,8 @@ cdef open_status channel_open(channel_t* c, const uint8_t* data, size_t size, co
 
 cdef inline const uint8_t* datagram_body(const datagram_header_t* header) noexcept nogil:
     return <const uint8_t*>header + DATAGRAM_HEADER_BYTES
+
+
+# The Python face; other native modules take `.channel`.
+cdef class Channel:
+    cdef channel_t channel

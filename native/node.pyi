@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from .journal import Journal
+from .role import Request
 
 SESSION_STATE_NAMES: tuple[str, ...]
 SESSION_EVENT_NAMES: tuple[str, ...]
@@ -19,15 +20,6 @@ class Note(NamedTuple):
     mono_ns: int
     wall_ns: int
     text: bytes
-
-class RegisterRequest(NamedTuple):
-    """What the role machine asks of the register."""
-
-    id: int
-    compare_and_set: bool
-    act_alone: bool
-    expected: tuple[int, int, int, int]
-    desired: tuple[int, int, int, int]
 
 class Node:
     """One node over a Journal."""
@@ -107,5 +99,5 @@ class Node:
     ) -> int: ...
     def seal(self) -> None: ...
     def status(self) -> dict[str, Any]: ...
-    def take_notes(self) -> list[Note | RegisterRequest]: ...
+    def take_notes(self) -> list[Note | Request]: ...
     def truncate(self, lsn: int) -> None: ...

@@ -5,7 +5,7 @@ May depend on every native module but reactor. Never does I/O, never reads a clo
 
 from typing import NamedTuple
 
-from gateway.native.role import Cause, Release, State
+from gateway.native.role import Cause, RegisterValue, Release, Request, RequestKind, State
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
@@ -14,7 +14,7 @@ from libc.string cimport memcpy, memset, strlen
 from .clientwire cimport (CLIENT_PROTOCOL_VERSION, ERROR_FENCED, ERROR_LOGIN, ERROR_PROTOCOL, ERROR_TOO_SLOW,
                           ERROR_VERSION, FATE_GAP_FILLED, FATE_RESENT, FRAME_CHECKPOINT, FRAME_CHECKPOINT_VALUE,
                           FRAME_ERROR, FRAME_FETCH, FRAME_HEADER_BYTES, FRAME_HELD, FRAME_LOGIN, FRAME_ORDER_STATE,
-                          FRAME_PING, FRAME_PONG, FRAME_REJECTED, FRAME_STANDBY, FRAME_SUBMIT, FRAME_WELCOME,
+                          FRAME_PING, FRAME_PONG, FRAME_POSITIONS, FRAME_REJECTED, FRAME_STANDBY, FRAME_SUBMIT, FRAME_WELCOME,
                           MAX_FRAME_BYTES, REJECT_BACK_PRESSURE, REJECT_MALFORMED, REJECT_UNKNOWN_SESSION,
                           frame_available, frame_header_t, login_body_t, position_t, session_body_t)
 from .datagram cimport (DATAGRAM_ACK, DATAGRAM_DATA, DATAGRAM_HANDOVER, DATAGRAM_HEADER_BYTES, DATAGRAM_HEARTBEAT,
@@ -37,7 +37,7 @@ from .replica cimport (MAX_SESSIONS, replica_apply, replica_catch_up, replica_ch
                        replica_free, replica_init, replica_rebuild, replica_route, replica_t)
 from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_t, ring_write
 from .risk cimport risk_limits_t
-from .role cimport (CAUSE_SWITCHOVER, REGISTER_COMPARE_AND_SET, RELEASE_ACKED, RELEASE_ALL, ROLE_CANDIDATE, ROLE_PRIMARY, ROLE_STANDBY,
+from .role cimport (CAUSE_SWITCHOVER, RELEASE_ACKED, RELEASE_ALL, ROLE_CANDIDATE, ROLE_PRIMARY, ROLE_STANDBY,
                     command_status, register_outcome, register_request_t, register_value_t, role_command,
                     role_deadline, role_init, role_on_command, role_on_handover, role_on_log, role_on_peer,
                     role_on_register, role_on_standby, role_on_timer, role_on_tripwire, role_take_request)
@@ -52,7 +52,7 @@ from .session cimport (EVENT_DISCONNECTED, EVENT_GAP_FILLED, EVENT_LOGGED_OUT, E
 
 cdef enum:
     HELLO_INTERVAL_NS = 100000000        # until the peer is met; also the least distance of two answers to a HELLO
-    WELCOME_BYTES = 1 + MAX_SESSIONS * 144   # node, then session_body_t and a name of at most CREDENTIAL_BYTES each
+    WELCOME_BYTES = 1 + MAX_SESSIONS * 152   # node, then session_body_t and a name of at most CREDENTIAL_BYTES each
     ANSWER_ROOM_BYTES = 512              # room a client's buffer must have before its next frame is handled
 
 cdef uint64_t NEVER = <uint64_t>0xFFFFFFFFFFFFFFFF
@@ -141,6 +141,9 @@ cdef void node_on_datagram(node_t* n, const uint8_t* data, size_t size, const in
             return                     # says nothing that is known to be fresh
     if header.from_node == peer:
         if n.channel.peer_incarnation[peer] != known:
+            # Another life of the peer: what the former one acknowledged says nothing of this one.
+            n.sender.views[peer].joined = 0
+            role_on_standby(&n.role, 0, 0, now)
             note(n, NOTE_PEER, 0, 1, n.channel.peer_incarnation[peer], 0)
         role_on_log(&n.role, n.journal.last_lsn, n.journal.last_epoch)
         role_on_peer(&n.role, header.role, header.epoch, header.last_epoch, header.last_lsn, now)
@@ -351,7 +354,10 @@ cdef bint take_frame(node_t* n, client_t* c, const uint8_t* data, const instant_
         client_write(c, &header, NULL, 0, NULL, 0)
     elif c.phase == CLIENT_CONNECTED:
         fail_client(n, c, ERROR_PROTOCOL, "the first frame must be LOGIN")
-    elif c.phase == CLIENT_WAITING:
+    elif c.phase == CLIENT_WAITING and header.type == FRAME_POSITIONS:
+        if not take_positions(n, c, body, length):
+            fail_client(n, c, ERROR_PROTOCOL, "malformed POSITIONS")
+    elif c.phase == CLIENT_WAITING or header.type == FRAME_POSITIONS:
         pass       # not primary: the client was told, and will hand everything in again when it is told otherwise
     elif header.type == FRAME_SUBMIT:
         take_submission(n, c, &header, body, length, now)
@@ -366,9 +372,7 @@ cdef bint take_frame(node_t* n, client_t* c, const uint8_t* data, const instant_
 
 cdef void log_client_in(node_t* n, client_t* c, const uint8_t* body, uint32_t length) noexcept nogil:
     cdef login_body_t login
-    cdef uint32_t i
     cdef int32_t found
-    cdef position_t position
     memset(&login, 0, sizeof(login))
     if length >= sizeof(login):
         memcpy(&login, body, sizeof(login))
@@ -387,16 +391,25 @@ cdef void log_client_in(node_t* n, client_t* c, const uint8_t* body, uint32_t le
         return
     c.client = <uint32_t>found + 1
     c.unrouted = n.names[found].unrouted
-    body += sizeof(login) + login.name_length + login.token_length
-    for i in range(login.position_count):
+    take_positions(n, c, body + sizeof(login) + login.name_length + login.token_length,
+                   login.position_count * sizeof(position_t))
+    c.phase = CLIENT_WAITING
+    note(n, NOTE_CLIENT, 0, 1, c.client, 0)
+    greet(n, c)
+
+
+cdef bint take_positions(node_t* n, client_t* c, const uint8_t* body, uint32_t length) noexcept nogil:
+    cdef position_t position
+    cdef uint32_t i
+    if length % sizeof(position_t):
+        return 0
+    for i in range(<uint32_t>(length // sizeof(position_t))):
         memcpy(&position, body + i * sizeof(position), sizeof(position))
         if position.session < n.replica.session_count:
             c.position_known[position.session] = 1
             c.position_seq[position.session] = position.seq
             c.position_generation[position.session] = position.generation
-    c.phase = CLIENT_WAITING
-    note(n, NOTE_CLIENT, 0, 1, c.client, 0)
-    greet(n, c)
+    return 1
 
 
 cdef int32_t find_name(node_t* n, const uint8_t* credentials, uint32_t name_length,
@@ -444,6 +457,7 @@ cdef void greet(node_t* n, client_t* c) noexcept nogil:
             continue
         memset(&described, 0, sizeof(described))
         described.next_out = n.replica.sessions[i].next_out
+        described.next_in = n.replica.sessions[i].next_in
         described.generation = n.replica.sessions[i].generation
         described.session = i
         described.state = <uint8_t>n.replica.sessions[i].state
@@ -500,6 +514,7 @@ cdef void answer_submission(node_t* n, client_t* c, submission_t* s, intake_verd
         header.flags = s.order_state
         header.seq = s.order_seq
         header.generation = s.order_generation
+        header.aux = s.reason
         client_write(c, &header, s.clordid, length, NULL, 0)
 
 
@@ -962,16 +977,6 @@ class Note(NamedTuple):
     text: bytes
 
 
-class RegisterRequest(NamedTuple):
-    """What the role machine asks of the register. Values are (version, epoch, primary, in_sync)."""
-
-    id: int
-    compare_and_set: bool
-    act_alone: bool
-    expected: tuple
-    desired: tuple
-
-
 cdef class Node:
     """One node over a Journal. Built by gateway.node; a Reactor or a simulator drives it.
 
@@ -1153,7 +1158,7 @@ cdef class Node:
         }
 
     def take_notes(self) -> list:
-        """Notes since the last call, oldest first; a RegisterRequest stands for each request to the register."""
+        """Notes since the last call, oldest first; a `role.Request` stands for each request to the register."""
         cdef const uint8_t* message = NULL
         cdef note_t entry
         cdef list taken = []
@@ -1179,12 +1184,12 @@ DROP_NAMES = ("", "truncated", "wrong_magic", "wrong_version", "wrong_pair", "wr
 cdef object register_request_of(const note_t* entry):
     cdef register_request_t request
     memcpy(&request, entry.text, sizeof(request))
-    return RegisterRequest(request.id, request.kind == REGISTER_COMPARE_AND_SET, bool(request.act_alone),
-                           value_of(&request.expected), value_of(&request.desired))
+    return Request(RequestKind(request.kind), request.id, bool(request.act_alone), value_of(&request.expected),
+                   value_of(&request.desired))
 
 
-cdef tuple value_of(const register_value_t* value):
-    return (value.version, value.epoch, value.primary, value.in_sync)
+cdef object value_of(const register_value_t* value):
+    return RegisterValue(value.version, value.epoch, value.primary, value.in_sync)
 
 
 cdef int copy_text(uint8_t* place, size_t capacity, bytes text, str what) except -1:

@@ -23,16 +23,15 @@ from gateway.config import Config
 from gateway.control.server import ControlServer
 from gateway.errors import GatewayError
 from gateway.journal.flusher import Flusher
-from gateway.native.node import Note, RegisterRequest
+from gateway.native.node import Note
 from gateway.native.reactor import REACTOR_KILL, REACTOR_REGISTER, REACTOR_ROLE, REACTOR_SESSION, REACTOR_STOP
-from gateway.native.role import Command
+from gateway.native.role import Command, RegisterOutcome, RegisterValue, Request
 from gateway.node.build import Assembly, assemble
 from gateway.node.daychange import DayChange
 from gateway.node.incident import Incident, IncidentRecorder
 from gateway.node.notes import log_note
 from gateway.node.registrar import Registrar
 from gateway.register import open_register
-from gateway.register.base import RegisterValue
 
 log = structlog.get_logger("node")
 
@@ -177,7 +176,7 @@ class NodeProcess:
     def _take_notes(self) -> None:
         os.eventfd_read(self._assembly.reactor.notify_fileno)
         for note in self._assembly.node.take_notes():
-            if isinstance(note, RegisterRequest):
+            if isinstance(note, Request):
                 self._registrar.submit(note)
             else:
                 self._take_note(note)
@@ -205,7 +204,7 @@ class NodeProcess:
         if incident.complete:
             log.warning("incident", report=str(stem.with_suffix(".json")))
 
-    def _answer_register(self, request_id: int, outcome: int, value: RegisterValue) -> None:
+    def _answer_register(self, request_id: int, outcome: RegisterOutcome, value: RegisterValue) -> None:
         self._assembly.reactor.command(
             REACTOR_REGISTER,
             id=request_id,

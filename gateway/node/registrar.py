@@ -7,27 +7,25 @@ from collections.abc import Callable
 
 import structlog
 
-from gateway.native.node import RegisterRequest
-from gateway.register.base import Outcome, Register, RegisterValue
+from gateway.native.role import RegisterOutcome, RegisterValue, Request
+from gateway.register import Register, perform
+from gateway.register.base import EMPTY
 
 log = structlog.get_logger("register")
 
-# register_outcome of role.pxd.
-VALUE, WON, LOST, UNKNOWN = 1, 2, 3, 4
-
-# (request id, register_outcome, value) -> None
-Answer = Callable[[int, int, RegisterValue], None]
+# (request id, outcome, value) -> None
+Answer = Callable[[int, RegisterOutcome, RegisterValue], None]
 
 
 class Registrar:
-    """One request at a time is normal; several may be under way after a time-out. Each gets exactly one answer."""
+    """One request at a time is normal; after a time-out several may be under way. Each gets exactly one answer."""
 
     def __init__(self, register: Register, answer: Answer) -> None:
         self._register = register
         self._answer = answer
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def submit(self, request: RegisterRequest) -> None:
+    def submit(self, request: Request) -> None:
         """Starts the request; its answer comes from the event loop."""
         task = asyncio.get_running_loop().create_task(self._carry_out(request))
         self._tasks.add(task)
@@ -40,18 +38,8 @@ class Registrar:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._register.close()
 
-    async def _carry_out(self, request: RegisterRequest) -> None:
-        try:
-            outcome, value = await self._ask(request)
-        except Exception as error:  # whatever a register raises, the role machine must get an answer
-            log.error("register_failed", request=request.id, error=str(error))
-            outcome, value = UNKNOWN, RegisterValue(0, 0, 0, 0)
-        self._answer(request.id, outcome, value)
-
-    async def _ask(self, request: RegisterRequest) -> tuple[int, RegisterValue]:
-        if not request.compare_and_set:
-            return VALUE, await self._register.read()
-        outcome: Outcome = await self._register.compare_and_set(
-            RegisterValue(*request.expected), RegisterValue(*request.desired)
-        )
-        return (WON if outcome.won else LOST), outcome.value
+    async def _carry_out(self, request: Request) -> None:
+        outcome = await perform(self._register, request)
+        if outcome.error is not None:
+            log.error("register_failed", request=request.id, error=str(outcome.error))
+        self._answer(request.id, outcome.kind, outcome.value or EMPTY)

@@ -1,0 +1,16 @@
+"""Face of the replication channel's sealed datagrams."""
+
+STATUS_NAMES: tuple[str, ...]
+KIND_NAMES: tuple[str, ...]
+
+class Channel:
+    """One node's end of the channel."""
+
+    def __init__(self, key: bytes, *, pair_id: int = 1, node: int = 0, incarnation: int = 1) -> None: ...
+    def seal(
+        self, kind: int, to_node: int, body: bytes = b"", *, to_incarnation: int | None = None, wall_ns: int = 0
+    ) -> bytes: ...
+    def open(self, data: bytes) -> str: ...
+    def peer_incarnation(self, node: int) -> int: ...
+    @property
+    def dropped(self) -> dict[str, int]: ...

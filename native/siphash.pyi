@@ -1,0 +1,3 @@
+"""SipHash-2-4-128 for tests and tools."""
+
+def mac(key: bytes, data: bytes) -> bytes: ...
