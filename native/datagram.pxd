@@ -16,6 +16,7 @@ cdef enum:
     MAX_DATAGRAM_BYTES = 9000   # bound on the configured MTU payload
     MAX_NODES = 8               # node indices 0 and 1 are the pair; 2.. further receivers
     REPLAY_WINDOW_BITS = 4096
+    REPLAY_WINDOW_WORDS = 64
 
 
 cdef enum datagram_kind:
@@ -72,11 +73,12 @@ cdef struct channel_t:
     uint8_t key[16]
     uint32_t pair_id
     uint8_t node
+    uint8_t role                               # role_state of this node, kept up by the owner; goes into every datagram
     uint64_t incarnation                       # of this process; larger than every earlier one
     uint64_t peer_incarnation[MAX_NODES]       # 0: not met yet
     uint64_t next_counter[MAX_NODES]
     uint64_t highest_counter[MAX_NODES]
-    uint64_t seen[MAX_NODES][REPLAY_WINDOW_BITS // 64]
+    uint64_t seen[MAX_NODES][REPLAY_WINDOW_WORDS]
     uint64_t dropped[OPEN_STATUS_COUNT]        # by open_status
     uint64_t opened
 
@@ -84,7 +86,7 @@ cdef struct channel_t:
 cdef void channel_init(channel_t* c, const uint8_t* key, uint32_t pair_id, uint8_t node, uint64_t incarnation) noexcept nogil
 
 # Completes header and MAC of a datagram whose body of `body_bytes` is already in place at buffer + DATAGRAM_HEADER_BYTES.
-# Caller has set kind, role, flags, epoch, first_lsn, last_lsn, last_epoch, count, fragment_*; returns the total length.
+# Caller has set kind, flags, epoch, first_lsn, last_lsn, last_epoch, count, fragment_*; returns the total length.
 cdef size_t channel_seal(channel_t* c, uint8_t* buffer, uint8_t to_node, size_t body_bytes, uint64_t wall_ns) noexcept nogil
 
 # The same for a HELLO, which names the incarnation that the peer claims to have (0: none heard of yet).

@@ -58,6 +58,7 @@ cdef size_t seal(channel_t* c, uint8_t* buffer, uint8_t to_node, size_t body_byt
     h.magic = DATAGRAM_MAGIC
     h.version = DATAGRAM_VERSION
     h.from_node = c.node
+    h.role = c.role
     h.to_node = to_node
     h.pair_id = c.pair_id
     h.from_incarnation = c.incarnation
@@ -119,14 +120,14 @@ cdef open_status first_sight(channel_t* c, uint8_t peer, uint64_t counter) noexc
     if counter > highest:
         # Words that the window moves into start empty.
         first = highest // 64 + 1
-        if counter // 64 - highest // 64 >= REPLAY_WINDOW_BITS // 64:
+        if counter // 64 - highest // 64 >= REPLAY_WINDOW_WORDS:
             memset(c.seen[peer], 0, sizeof(c.seen[peer]))
         else:
             while first <= counter // 64:
-                c.seen[peer][first % (REPLAY_WINDOW_BITS // 64)] = 0
+                c.seen[peer][first % (REPLAY_WINDOW_WORDS)] = 0
                 first += 1
         c.highest_counter[peer] = counter
-    word = counter // 64 % (REPLAY_WINDOW_BITS // 64)
+    word = counter // 64 % (REPLAY_WINDOW_WORDS)
     if c.seen[peer][word] & (<uint64_t>1 << counter % 64):
         return OPEN_DUPLICATE
     c.seen[peer][word] |= <uint64_t>1 << counter % 64

@@ -53,6 +53,7 @@ from .session cimport (EVENT_DISCONNECTED, EVENT_GAP_FILLED, EVENT_LOGGED_OUT, E
 cdef enum:
     HELLO_INTERVAL_NS = 100000000        # until the peer is met; also the least distance of two answers to a HELLO
     WELCOME_BYTES = 1 + MAX_SESSIONS * 152   # node, then session_body_t and a name of at most CREDENTIAL_BYTES each
+    FLUSH_POLL_NS = 50000                # durability `every`: how often the flush thread's progress is looked at
     ANSWER_ROOM_BYTES = 512              # room a client's buffer must have before its next frame is handled
 
 cdef uint64_t NEVER = <uint64_t>0xFFFFFFFFFFFFFFFF
@@ -773,8 +774,7 @@ cdef bint node_take_connect(node_t* n, uint16_t session, const instant_t* now) n
 cdef size_t node_poll_datagram(node_t* n, const instant_t* now, uint8_t* buffer, uint8_t* to_node) noexcept nogil:
     cdef size_t size
     cdef uint8_t peer = n.config.role.peer
-    cdef datagram_header_t* header = <datagram_header_t*>buffer
-    header.role = <uint8_t>n.role.state
+    n.channel.role = <uint8_t>n.role.state
     if n.sender.epoch != 0:
         size = sender_poll(&n.sender, now, buffer, to_node)
         if size:
@@ -817,6 +817,8 @@ cdef uint64_t node_deadline(const node_t* n) noexcept nogil:
                 due = min(due, link.next_connect_mono_ns)
     if n.receiver.state != RECEIVER_IDLE:
         due = min(due, receiver_deadline(&n.receiver))
+    if n.config.flush_before_release and n.journal.flushed_lsn < n.journal.last_lsn:
+        due = min(due, n.now.mono_ns + FLUSH_POLL_NS)
     return due
 
 
@@ -826,7 +828,6 @@ cdef uint8_t* fill_header(node_t* n, uint8_t* buffer, uint8_t kind) noexcept nog
     cdef datagram_header_t* header = <datagram_header_t*>buffer
     memset(buffer, 0, DATAGRAM_HEADER_BYTES)
     header.kind = kind
-    header.role = <uint8_t>n.role.state
     header.epoch = n.role.epoch
     header.last_lsn = n.journal.last_lsn
     header.last_epoch = n.journal.last_epoch
@@ -1014,6 +1015,7 @@ cdef class Node:
         config.receiver.nak_after_ns = nak_after_ns
         config.receiver.join_retry_ns = join_retry_ns
         config.receiver.reorder_slots = reorder_slots
+        config.receiver.flush_acks = flush_before_release
         memcpy(config.key, <const char*>key, 16)
         config.pair_id = pair_id
         config.incarnation = incarnation

@@ -6,9 +6,9 @@ dropped; each record is appended exactly once, in order. May depend on: journal,
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from .datagram cimport channel_t, datagram_header_t
+from .datagram cimport Channel, channel_t, datagram_header_t
 from .instant cimport instant_t
-from .journal cimport journal_t
+from .journal cimport Journal, journal_t
 from .record cimport record_header_t
 
 
@@ -24,6 +24,7 @@ cdef struct receiver_config_t:
     uint64_t nak_after_ns        # a gap is asked for again after this, doubling up to 16 times; the first time at once
     uint64_t join_retry_ns
     uint32_t reorder_slots       # early records kept, a power of two
+    bint flush_acks              # the primary waits for the flushed watermark: tell it as soon as it moves
 
 
 cdef struct receiver_t:
@@ -59,3 +60,10 @@ cdef void receiver_truncated(receiver_t* r, const instant_t* now) noexcept nogil
 # Builds and seals the next ACK or JOIN due; 0 when none. Call it after each batch of datagrams, and at the deadline.
 cdef size_t receiver_poll(receiver_t* r, const instant_t* now, uint8_t* buffer) noexcept nogil
 cdef uint64_t receiver_deadline(const receiver_t* r) noexcept nogil
+
+
+# The Python face.
+cdef class Receiver:
+    cdef receiver_t receiver
+    cdef readonly Journal journal
+    cdef readonly Channel channel

@@ -6,9 +6,9 @@ is behind is fed in bounded bursts that leave room for live records. May depend 
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from .datagram cimport MAX_NODES, channel_t, datagram_header_t
+from .datagram cimport MAX_NODES, Channel, channel_t, datagram_header_t
 from .instant cimport instant_t
-from .journal cimport journal_t
+from .journal cimport Journal, journal_t
 
 
 cdef enum:
@@ -50,7 +50,16 @@ cdef struct receiver_view_t:          # what the primary knows of one receiver
     uint64_t flushed_lsn
     uint64_t next_lsn                 # cursor: next record to send for the first time
     uint64_t last_heard_mono_ns
-    # NAK ranges asked for, retransmission timer and fragment cursor follow (sender.pyx).
+    # Kept by sender.pyx.
+    uint64_t in_flight_bytes          # sent for the first time and not acknowledged
+    uint32_t fragment_offset          # of record next_lsn, when it is sent in pieces
+    nak_range_t naks[MAX_NAK_RANGES]  # asked for and not sent again yet
+    uint32_t nak_count
+    uint32_t nak_fragment_offset
+    uint64_t retransmit_at_ns         # mono; 0: nothing unacknowledged
+    uint64_t retransmit_after_ns      # grows while nothing is acknowledged
+    join_reply_t reply
+    bint reply_due
 
 
 cdef struct sender_t:
@@ -73,3 +82,10 @@ cdef void sender_on_datagram(sender_t* s, const datagram_header_t* header, const
 # to_node[0] is the receiver. Live records first, then retransmissions, then catch-up.
 cdef size_t sender_poll(sender_t* s, const instant_t* now, uint8_t* buffer, uint8_t* to_node) noexcept nogil
 cdef uint64_t sender_deadline(const sender_t* s) noexcept nogil      # mono_ns; UINT64_MAX: none
+
+
+# The Python face.
+cdef class Sender:
+    cdef sender_t sender
+    cdef readonly Journal journal
+    cdef readonly Channel channel
