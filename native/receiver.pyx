@@ -17,6 +17,7 @@ from .sender cimport MAX_NAK_RANGES, ack_body_t, join_reply_t, nak_range_t
 
 cdef enum:
     MAX_FRAGMENTED_BYTES = 1 << 20     # a record that comes in pieces
+    PIECE_UNIT_BYTES = 8               # pieces start at multiples of it
     MAX_BACKOFF = 16
     TAIL_NAK_RECORDS = 64              # asked for at once when only the tail is missing
     FLUSH_POLL_NS = 50000
@@ -30,8 +31,10 @@ cdef struct private_t:
     uint32_t slot_bytes
     uint64_t highest_early         # LSN of the newest early record
     uint8_t* pieces                # of record journal.last_lsn + 1
+    uint8_t* piece_units           # one per 8 bytes: 1 if it is there
     uint64_t pieces_lsn
-    uint32_t pieces_filled
+    uint32_t pieces_total
+    uint32_t units_filled
     uint64_t join_at_ns
     uint64_t ask_epoch             # JOIN names this end of our log
     uint64_t ask_lsn
@@ -60,7 +63,8 @@ cdef int receiver_init(receiver_t* r, const receiver_config_t* config, journal_t
     p.slots = <uint8_t*>malloc(<size_t>config.reorder_slots * p.slot_bytes)
     p.slot_lsn = <uint64_t*>calloc(config.reorder_slots, sizeof(uint64_t))
     p.pieces = <uint8_t*>malloc(MAX_FRAGMENTED_BYTES)
-    return -1 if p.slots is NULL or p.slot_lsn is NULL or p.pieces is NULL else 0
+    p.piece_units = <uint8_t*>malloc(MAX_FRAGMENTED_BYTES // PIECE_UNIT_BYTES)
+    return -1 if p.slots is NULL or p.slot_lsn is NULL or p.pieces is NULL or p.piece_units is NULL else 0
 
 
 cdef void receiver_free(receiver_t* r) noexcept nogil:
@@ -69,6 +73,7 @@ cdef void receiver_free(receiver_t* r) noexcept nogil:
         free(p.slots)
         free(p.slot_lsn)
         free(p.pieces)
+        free(p.piece_units)
         free(p)
     r.private = NULL
 
@@ -264,7 +269,7 @@ cdef void drain_early(receiver_t* r, on_appended_t on_appended, void* context) n
 
 
 cdef void take_piece(receiver_t* r, const datagram_header_t* header, on_appended_t on_appended, void* context) noexcept nogil:
-    """Pieces are put together in order, for the record that comes next; others are asked for when it is their turn."""
+    """Pieces are put together for the record that comes next; those of others are asked for when it is their turn."""
     cdef private_t* p = inside(r)
     cdef const record_header_t* record
     if header.first_lsn <= r.journal.last_lsn:
@@ -273,18 +278,19 @@ cdef void take_piece(receiver_t* r, const datagram_header_t* header, on_appended
     if header.first_lsn != r.journal.last_lsn + 1:
         return
     if (header.fragment_total > MAX_FRAGMENTED_BYTES or header.fragment_total < RECORD_HEADER_BYTES
+            or header.fragment_offset % PIECE_UNIT_BYTES or header.body_bytes == 0
             or header.fragment_offset + <uint64_t>header.body_bytes > header.fragment_total):
         r.bad_records += 1
         return
-    if p.pieces_lsn != header.first_lsn or header.fragment_offset == 0:
+    if p.pieces_lsn != header.first_lsn or p.pieces_total != header.fragment_total:
         p.pieces_lsn = header.first_lsn
-        p.pieces_filled = 0
-    if header.fragment_offset != p.pieces_filled:
-        return
-    memcpy(p.pieces + p.pieces_filled, datagram_body(header), header.body_bytes)
-    p.pieces_filled += header.body_bytes
+        p.pieces_total = header.fragment_total
+        p.units_filled = 0
+        memset(p.piece_units, 0, units_of(header.fragment_total))
+    memcpy(p.pieces + header.fragment_offset, datagram_body(header), header.body_bytes)
+    mark_units(p, header.fragment_offset, header.body_bytes)
     p.nak_at_ns = 0                   # it is on its way
-    if p.pieces_filled < header.fragment_total:
+    if p.units_filled < units_of(p.pieces_total):
         return
     p.pieces_lsn = 0
     record = <const record_header_t*>p.pieces
@@ -294,12 +300,22 @@ cdef void take_piece(receiver_t* r, const datagram_header_t* header, on_appended
         drain_early(r, on_appended, context)
 
 
+cdef inline uint32_t units_of(uint32_t length) noexcept nogil:
+    return (length + PIECE_UNIT_BYTES - 1) // PIECE_UNIT_BYTES
+
+
+cdef void mark_units(private_t* p, uint32_t offset, uint32_t length) noexcept nogil:
+    cdef uint32_t unit
+    for unit in range(offset // PIECE_UNIT_BYTES, units_of(offset + length)):
+        p.units_filled += not p.piece_units[unit]
+        p.piece_units[unit] = 1
+
+
 cdef void forget_early(receiver_t* r) noexcept nogil:
     cdef private_t* p = inside(r)
     memset(p.slot_lsn, 0, r.config.reorder_slots * sizeof(uint64_t))
     p.highest_early = 0
     p.pieces_lsn = 0
-    p.pieces_filled = 0
 
 
 # --- gaps and acks --------------------------------------------------------------------------------------------------
