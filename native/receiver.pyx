@@ -40,6 +40,7 @@ cdef struct private_t:
     uint64_t ask_lsn
     uint64_t nak_at_ns             # mono; 0: nothing is missing
     uint64_t nak_backoff
+    uint64_t asked_until           # newest LSN that the last NAK named
     bint nak_due
     uint64_t told_flushed_lsn
     uint64_t now_ns
@@ -290,6 +291,7 @@ cdef void take_piece(receiver_t* r, const datagram_header_t* header, on_appended
     memcpy(p.pieces + header.fragment_offset, datagram_body(header), header.body_bytes)
     mark_units(p, header.fragment_offset, header.body_bytes)
     p.nak_at_ns = 0                   # it is on its way
+    p.nak_backoff = 0
     if p.units_filled < units_of(p.pieces_total):
         return
     p.pieces_lsn = 0
@@ -315,6 +317,7 @@ cdef void forget_early(receiver_t* r) noexcept nogil:
     cdef private_t* p = inside(r)
     memset(p.slot_lsn, 0, r.config.reorder_slots * sizeof(uint64_t))
     p.highest_early = 0
+    p.asked_until = 0
     p.pieces_lsn = 0
 
 
@@ -328,10 +331,12 @@ cdef void watch_gap(receiver_t* r) noexcept nogil:
     if not hole and r.primary_last_lsn <= r.journal.last_lsn:
         p.nak_at_ns = 0
         p.nak_backoff = 0
+    elif hole and r.journal.last_lsn >= p.asked_until:
+        r.gaps += 1
+        p.nak_due = 1
+        p.nak_backoff = 0
+        p.asked_until = p.highest_early
     elif p.nak_at_ns == 0:
-        if hole and p.nak_backoff == 0:
-            r.gaps += 1
-            p.nak_due = 1
         schedule_nak(r)
 
 
@@ -379,6 +384,7 @@ cdef uint32_t list_missing(receiver_t* r, nak_range_t* ranges) noexcept nogil:
             return 0
         ranges[0].first_lsn = lsn
         ranges[0].last_lsn = min(r.primary_last_lsn, lsn + TAIL_NAK_RECORDS - 1)
+        p.asked_until = ranges[0].last_lsn
         return 1
     while lsn < p.highest_early:
         missing = p.slot_lsn[lsn & (r.config.reorder_slots - 1)] != lsn
@@ -391,6 +397,7 @@ cdef uint32_t list_missing(receiver_t* r, nak_range_t* ranges) noexcept nogil:
             ranges[count - 1].last_lsn = lsn
         was_missing = missing
         lsn += 1
+    p.asked_until = ranges[count - 1].last_lsn if count else lsn
     return count
 
 
