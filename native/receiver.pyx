@@ -40,7 +40,8 @@ cdef struct private_t:
     uint64_t ask_lsn
     uint64_t nak_at_ns             # mono; 0: nothing is missing
     uint64_t nak_backoff
-    uint64_t asked_until           # newest LSN that the last NAK named
+    uint64_t asked_first_lsn       # first LSN that the last NAK named
+    uint64_t asked_at_ns
     bint nak_due
     uint64_t told_flushed_lsn
     uint64_t now_ns
@@ -317,7 +318,7 @@ cdef void forget_early(receiver_t* r) noexcept nogil:
     cdef private_t* p = inside(r)
     memset(p.slot_lsn, 0, r.config.reorder_slots * sizeof(uint64_t))
     p.highest_early = 0
-    p.asked_until = 0
+    p.asked_first_lsn = 0
     p.pieces_lsn = 0
 
 
@@ -331,11 +332,12 @@ cdef void watch_gap(receiver_t* r) noexcept nogil:
     if not hole and r.primary_last_lsn <= r.journal.last_lsn:
         p.nak_at_ns = 0
         p.nak_backoff = 0
-    elif hole and r.journal.last_lsn >= p.asked_until:
-        r.gaps += 1
-        p.nak_due = 1
+        p.asked_first_lsn = 0
+    elif hole and r.journal.last_lsn >= p.asked_first_lsn:
+        # Another hole than the last one that was asked for. Not for every record of a burst that fills holes.
+        r.gaps += p.asked_first_lsn == 0
         p.nak_backoff = 0
-        p.asked_until = p.highest_early
+        p.nak_at_ns = max(p.now_ns, p.asked_at_ns + r.config.nak_after_ns // 4)
     elif p.nak_at_ns == 0:
         schedule_nak(r)
 
@@ -363,6 +365,8 @@ cdef size_t build_ack(receiver_t* r, const instant_t* now, uint8_t* buffer) noex
         ack.nak_count = list_missing(r, ranges)
         if ack.nak_count:
             r.naks_sent += 1
+            p.asked_first_lsn = r.journal.last_lsn + 1
+            p.asked_at_ns = now.mono_ns
             schedule_nak(r)
         else:
             p.nak_at_ns = 0
@@ -384,7 +388,6 @@ cdef uint32_t list_missing(receiver_t* r, nak_range_t* ranges) noexcept nogil:
             return 0
         ranges[0].first_lsn = lsn
         ranges[0].last_lsn = min(r.primary_last_lsn, lsn + TAIL_NAK_RECORDS - 1)
-        p.asked_until = ranges[0].last_lsn
         return 1
     while lsn < p.highest_early:
         missing = p.slot_lsn[lsn & (r.config.reorder_slots - 1)] != lsn
@@ -397,7 +400,6 @@ cdef uint32_t list_missing(receiver_t* r, nak_range_t* ranges) noexcept nogil:
             ranges[count - 1].last_lsn = lsn
         was_missing = missing
         lsn += 1
-    p.asked_until = ranges[count - 1].last_lsn if count else lsn
     return count
 
 
