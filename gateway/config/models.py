@@ -1,0 +1,270 @@
+"""The configuration of a pair: one file, read by both nodes. Pure data with checks; times in ns, sizes in bytes.
+
+The position of a session or client in the file is its number in the log: for a living journal, add new ones at the end
+and never change the order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from gateway.config.units import Duration, Size, SocketAddress, TimeOfDay, parse_duration, parse_size
+
+MAX_SESSIONS = 64
+MAX_CLIENTS = 255
+MAX_ENDPOINTS = 8
+PLACES_E8 = 10**8
+
+CompId = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[\x21-\x7e]+$")]
+Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9_.-]+$")]
+NodeName = Literal["a", "b"]
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Pair(Section):
+    """`[pair]`."""
+
+    id: int = Field(ge=1, le=2**32 - 1, description="number of this pair; datagrams of another are dropped")
+
+
+class RegisterSection(Section):
+    """`[register]`."""
+
+    kind: Literal["file", "static"]
+    path: Path | None = Field(None, description="file: directory that both nodes see")
+    act_alone: NodeName | None = Field(None, description="static: the node that may act alone when its peer is lost")
+    timeout: Duration = parse_duration("500ms")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.kind == "file" and self.path is None:
+            raise ValueError('kind "file" needs `path`, a directory that both nodes see')
+        if self.kind == "static" and self.act_alone is None:
+            raise ValueError('kind "static" needs `act_alone`, "a" or "b"')
+        return self
+
+
+class Replication(Section):
+    """`[replication]`."""
+
+    key_file: Path | None = None
+    key_env: str | None = None
+    datagram_bytes: int = Field(1400, ge=576, le=9000, description="UDP payload: MTU less 28")
+    heartbeat_interval: Duration = parse_duration("10ms")
+    suspect_after: Duration = parse_duration("50ms")
+    fence_timeout: Duration = parse_duration("2s")
+    startup_wait: Duration = parse_duration("1s")
+    retransmit_after: Duration = parse_duration("2ms")
+    nak_after: Duration = parse_duration("1ms")
+    window_records: int = Field(8192, ge=16, description="unacknowledged records before orders are held")
+    catch_up_window: Size = parse_size("256 KiB")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.key_file is None) == (self.key_env is None):
+            raise ValueError("exactly one of `key_file` and `key_env` names the key (32 hexadecimal digits)")
+        if self.suspect_after < 2 * self.heartbeat_interval:
+            raise ValueError("`suspect_after` must be at least twice `heartbeat_interval`")
+        return self
+
+
+class Node(Section):
+    """`[node.a]`, `[node.b]`."""
+
+    data_dir: Path
+    replication: list[SocketAddress] = Field(min_length=1, max_length=2, description="one address a path")
+    replication_peer: list[SocketAddress] | None = Field(
+        None, description="where the peer is seen from here, if not at its own `replication` (address translation)"
+    )
+    tripwire: SocketAddress
+    clients: SocketAddress
+    control: SocketAddress
+    control_token_file: Path | None = None
+    reactor: Literal["epoll", "busy-poll"] = "epoll"
+    yield_when_idle: bool = Field(True, description="busy-poll: let others run on the core when there is nothing to do")
+    cpu: int | None = Field(None, ge=0, description="core that the reactor is pinned to")
+
+
+class JournalSection(Section):
+    """`[journal]`."""
+
+    segment_bytes: Size = parse_size("64 MiB")
+    durability: Literal["none", "interval", "every"] = "interval"
+    flush_interval: Duration = parse_duration("10ms")
+    max_orders: int = Field(1 << 20, ge=1024, description="ClOrdIDs over the life of the journal")
+
+
+class Session(Section):
+    """`[[session]]`."""
+
+    name: Name
+    begin_string: Literal["FIX.4.2", "FIX.4.4"]
+    sender_comp_id: CompId
+    target_comp_id: CompId
+    sender_sub_id: CompId | None = None
+    target_sub_id: CompId | None = None
+    sender_location_id: CompId | None = None
+    target_location_id: CompId | None = None
+    role: Literal["initiator"] = "initiator"
+    endpoints: list[SocketAddress] = Field(min_length=1, max_length=MAX_ENDPOINTS)
+    heartbeat: int = Field(30, ge=0, le=3600, description="HeartBtInt (108), seconds")
+    mode: Literal["sync", "async"] = "sync"
+    skip_ahead: int = Field(1000, ge=0, le=10**6)
+    resend_max_age: Duration = parse_duration("60s")
+    resend_chunk: int = Field(0, ge=0, description="most messages one of our ResendRequests asks for; 0: all")
+    when_not_ready: Literal["hold", "refuse"] = "hold"
+    cancels_before_ready: bool = False
+    logon_barrier: bool = True
+    send_next_expected: bool = Field(False, description="NextExpectedMsgSeqNum (789) in our Logon")
+    reset_on_logon: bool = False
+    reset_on_logout: bool = False
+    reset_on_disconnect: bool = False
+    reset_at: TimeOfDay | None = Field(None, description="day change")
+    cancels_on_disconnect: bool = False
+    timestamp_digits: Literal[0, 3, 6, 9] = 3
+    sending_time_tolerance: Duration = parse_duration("120s")
+    logon_timeout: Duration = parse_duration("10s")
+    logout_timeout: Duration = parse_duration("2s")
+    reconnect_min: Duration = parse_duration("10ms")
+    reconnect_max: Duration = parse_duration("1s")
+    username: str | None = None
+    password_env: str | None = None
+    password_file: Path | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_inline_secret(cls, data: object) -> object:
+        if isinstance(data, dict) and "password" in data:
+            raise ValueError("a password has no place in this file: use `password_env` or `password_file`")
+        return data
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What makes it one session."""
+        return (
+            self.begin_string, self.sender_comp_id, self.sender_sub_id or "", self.target_comp_id,
+            self.target_sub_id or "",
+        )
+
+
+class Limits(Section):
+    """`[client.limits]`: pre-trade checks. Absent: not limited."""
+
+    max_order_qty: Decimal | None = Field(None, gt=0)
+    max_notional: Decimal | None = Field(None, gt=0)
+    max_open_qty: Decimal | None = Field(None, gt=0)
+    orders_per_second: float | None = Field(None, gt=0)
+    burst: int = Field(1, ge=1)
+
+
+class Client(Section):
+    """`[[client]]`."""
+
+    name: Name
+    token_env: str | None = None
+    token_file: Path | None = None
+    sessions: list[str] | None = Field(None, description="sessions it may use; absent: all")
+    unrouted: bool = Field(False, description="also gets messages that belong to no client")
+    limits: Limits = Limits()
+
+    @property
+    def has_token(self) -> bool:
+        """Whether it must show a token."""
+        return self.token_env is not None or self.token_file is not None
+
+
+class Log(Section):
+    """`[log]`."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "json"
+
+
+class Config(Section):
+    """The whole file."""
+
+    pair: Pair
+    register_: RegisterSection = Field(alias="register")
+    replication: Replication
+    node: dict[NodeName, Node]
+    journal: JournalSection = JournalSection()
+    session: list[Session] = Field(min_length=1, max_length=MAX_SESSIONS)
+    client: list[Client] = Field(min_length=1, max_length=MAX_CLIENTS)
+    log: Log = Log()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        problems: list[str] = []
+        problems += _missing_nodes(self)
+        problems += _clashes(self)
+        problems += _doubles("session name", [session.name for session in self.session])
+        problems += _doubles("session identity", [" ".join(session.identity) for session in self.session])
+        problems += _doubles("client name", [client.name for client in self.client])
+        problems += _unknown_sessions(self)
+        problems += _open_doors(self)
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def fingerprint(self) -> str:
+        """Hash of what gives records their meaning: the pair, and sessions and clients in their order."""
+        identity = [str(self.pair.id), *(" ".join(s.identity) for s in self.session), *(c.name for c in self.client)]
+        return hashlib.sha256("\n".join(identity).encode()).hexdigest()[:16]
+
+
+def _missing_nodes(config: Config) -> list[str]:
+    return [f"[node.{name}] is missing: a pair has nodes a and b" for name in ("a", "b") if name not in config.node]
+
+
+def _clashes(config: Config) -> list[str]:
+    seen: dict[tuple[str, object], str] = {}
+    problems = []
+    for name, node in config.node.items():
+        places = [("udp", address, f"node.{name}.replication[{i}]") for i, address in enumerate(node.replication)]
+        places += [("tcp", getattr(node, key), f"node.{name}.{key}") for key in ("tripwire", "clients", "control")]
+        for protocol, address, key in places:
+            if (protocol, address) in seen:
+                problems.append(f"{key} and {seen[protocol, address]} are the same address {address}")
+            seen[protocol, address] = key
+    lengths = {len(node.replication) for node in config.node.values()}
+    if len(lengths) > 1:
+        problems.append("both nodes need the same number of `replication` addresses")
+    return problems
+
+
+def _doubles(what: str, values: list[str]) -> list[str]:
+    return [f"{what} {value!r} occurs twice" for value in sorted({v for v in values if values.count(v) > 1})]
+
+
+def _unknown_sessions(config: Config) -> list[str]:
+    known = {session.name for session in config.session}
+    return [
+        f"client {client.name!r}: no session {name!r}; there are: {', '.join(sorted(known))}"
+        for client in config.client
+        for name in client.sessions or ()
+        if name not in known
+    ]
+
+
+def _open_doors(config: Config) -> list[str]:
+    problems = []
+    for name, node in config.node.items():
+        if not node.clients.is_loopback:
+            problems += [
+                f"client {client.name!r} needs `token_env` or `token_file`: node.{name}.clients {node.clients} is not loopback"
+                for client in config.client
+                if not client.has_token
+            ]
+        if not node.control.is_loopback and node.control_token_file is None:
+            problems.append(f"node.{name}.control {node.control} is not loopback: it needs `control_token_file`")
+    return problems

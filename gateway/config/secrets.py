@@ -1,0 +1,43 @@
+"""Secrets come from the environment or from a file, and go nowhere but where they are needed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gateway.errors import ConfigError
+
+KEY_BYTES = 16
+
+
+def read_secret(what: str, *, env: str | None, file: Path | None) -> bytes:
+    """The secret named by an environment variable or a file; b"" if neither is given. Raises ConfigError.
+
+    `what` names it in errors; the secret itself never stands in one.
+    """
+    if env is not None:
+        value = os.environ.get(env)
+        if not value:
+            raise ConfigError(f"{what}: environment variable {env} is not set")
+        return value.encode()
+    if file is not None:
+        try:
+            return file.read_bytes().strip()
+        except OSError as error:
+            raise ConfigError(f"{what}: {file} cannot be read: {error.strerror}") from None
+    return b""
+
+
+def read_key(*, env: str | None, file: Path | None) -> bytes:
+    """The replication key: 32 hexadecimal digits. Raises ConfigError."""
+    text = read_secret("replication key", env=env, file=file)
+    try:
+        key = bytes.fromhex(text.decode("ascii"))
+    except (ValueError, UnicodeDecodeError):
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise ConfigError(
+            "replication key: 32 hexadecimal digits are needed; make one with: "
+            "python3 -c 'import secrets; print(secrets.token_hex(16))'"
+        )
+    return key

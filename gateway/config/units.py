@@ -1,0 +1,86 @@
+"""Durations, sizes and addresses as a person writes them. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from datetime import time
+from typing import Annotated, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BeforeValidator
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|min|h)")
+_NS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9}
+_SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)")
+_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+MAX_PORT = 65535
+
+
+class Address(NamedTuple):
+    """A numeric IP address and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this host can reach it."""
+        return ipaddress.ip_address(self.host).is_loopback
+
+
+class DailyTime(NamedTuple):
+    """A time of day in a time zone."""
+
+    time: time
+    zone: ZoneInfo
+
+
+def parse_duration(value: object) -> int:
+    """`"10ms"` to ns. Raises ValueError."""
+    if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
+        return round(float(match[1]) * _NS[match[2]])
+    raise ValueError('a duration with its unit, such as "50us", "10ms", "2s" or "5min"')
+
+
+def parse_size(value: object) -> int:
+    """`"64 MiB"` to bytes. Raises ValueError."""
+    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+        return int(match[1]) * _BYTES[match[2]]
+    raise ValueError('a size with its unit, such as "512 KiB" or "64 MiB"')
+
+
+def parse_address(value: object) -> Address:
+    """`"10.0.0.1:7001"` or `"[::1]:7001"`. Raises ValueError."""
+    allowed = 'a numeric address and port, such as "10.0.0.1:7001" or "[::1]:7001"'
+    if not isinstance(value, str) or ":" not in value:
+        raise ValueError(allowed)
+    host, _, port = value.rpartition(":")
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        raise ValueError(f"{allowed} (names are not looked up: a resolver has no place in a takeover)") from None
+    if not port.isdecimal() or not 0 < int(port) <= MAX_PORT:
+        raise ValueError(f"{allowed}; ports go from 1 to {MAX_PORT}")
+    return Address(str(address), int(port))
+
+
+def parse_daily_time(value: object) -> DailyTime:
+    """`"17:00 America/New_York"`. Raises ValueError."""
+    allowed = 'a time of day and a time zone, such as "17:00 America/New_York" or "22:30:00 UTC"'
+    if not isinstance(value, str) or value.count(" ") != 1:
+        raise ValueError(allowed)
+    clock, zone = value.split(" ")
+    try:
+        return DailyTime(time.fromisoformat(clock), ZoneInfo(zone))
+    except (ValueError, ZoneInfoNotFoundError):
+        raise ValueError(allowed) from None
+
+
+Duration = Annotated[int, BeforeValidator(parse_duration)]
+Size = Annotated[int, BeforeValidator(parse_size)]
+SocketAddress = Annotated[Address, BeforeValidator(parse_address)]
+TimeOfDay = Annotated[DailyTime, BeforeValidator(parse_daily_time)]
