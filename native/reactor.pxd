@@ -23,7 +23,7 @@ cdef enum:
     DATAGRAMS_PER_TURN = 64              # sent or received before others get their turn
 
 
-cpdef enum command_kind:
+cdef enum command_kind:
     REACTOR_STOP = 1             # log out and leave the loop
     REACTOR_ROLE = 2             # a: role_command
     REACTOR_REGISTER = 3         # id: request; a: register_outcome; the value fields

@@ -1,12 +1,17 @@
 """Face of the reactor: sockets and the clock for one Node."""
 
+from enum import IntEnum
+
 from .node import Node
 
-REACTOR_STOP: int
-REACTOR_ROLE: int
-REACTOR_REGISTER: int
-REACTOR_SESSION: int
-REACTOR_KILL: int
+class Command(IntEnum):
+    """What the control thread may ask of the reactor."""
+
+    STOP = 1
+    ROLE = 2
+    REGISTER = 3
+    SESSION = 4
+    KILL = 5
 
 class Reactor:
     """Drives one Node on a thread of its own."""

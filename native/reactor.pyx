@@ -4,11 +4,11 @@ One thread without the GIL drives a node. May depend on: node. Decides nothing: 
 refuse is the node's to say.
 """
 
-import errno
 import ipaddress
 import os
 import socket
 import struct
+from enum import IntEnum
 
 from libc.errno cimport EAGAIN, ECONNREFUSED, EINPROGRESS, EINTR, ENOSYS, errno as c_errno
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -113,6 +113,16 @@ cdef uint64_t NEVER = <uint64_t>0xFFFFFFFFFFFFFFFF
 
 cdef inline uint64_t tag_of(uint32_t kind, uint32_t index) noexcept nogil:
     return <uint64_t>kind << 32 | index
+
+
+class Command(IntEnum):
+    """`command_kind`: what the control thread may ask of the reactor."""
+
+    STOP = REACTOR_STOP
+    ROLE = REACTOR_ROLE
+    REGISTER = REACTOR_REGISTER
+    SESSION = REACTOR_SESSION
+    KILL = REACTOR_KILL
 
 
 cdef class Reactor:

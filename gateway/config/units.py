@@ -8,7 +8,7 @@ from datetime import time
 from typing import Annotated, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, PlainValidator
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|min|h)")
 _NS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9}
@@ -82,5 +82,5 @@ def parse_daily_time(value: object) -> DailyTime:
 
 Duration = Annotated[int, BeforeValidator(parse_duration)]
 Size = Annotated[int, BeforeValidator(parse_size)]
-SocketAddress = Annotated[Address, BeforeValidator(parse_address)]
-TimeOfDay = Annotated[DailyTime, BeforeValidator(parse_daily_time)]
+SocketAddress = Annotated[Address, PlainValidator(parse_address)]
+TimeOfDay = Annotated[DailyTime, PlainValidator(parse_daily_time)]

@@ -27,7 +27,7 @@ class DayChange:
 
     def __init__(self, config: Config, reset: Callable[[int], None]) -> None:
         self._due = [
-            (index, session.reset_at) for index, session in enumerate(config.sessions) if session.reset_at is not None
+            (index, session.reset_at) for index, session in enumerate(config.session) if session.reset_at is not None
         ]
         self._reset = reset
         self._tasks: list[asyncio.Task[None]] = []

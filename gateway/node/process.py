@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +22,14 @@ from gateway.control.server import ControlServer
 from gateway.errors import GatewayError
 from gateway.journal.flusher import Flusher
 from gateway.native.node import Note
-from gateway.native.reactor import REACTOR_KILL, REACTOR_REGISTER, REACTOR_ROLE, REACTOR_SESSION, REACTOR_STOP
+from gateway.native.reactor import Command as ReactorCommand
 from gateway.native.role import Command, RegisterOutcome, RegisterValue, Request
-from gateway.node.build import Assembly, assemble
+from gateway.node.build import INDEX, Assembly, assemble
 from gateway.node.daychange import DayChange
 from gateway.node.incident import Incident, IncidentRecorder
 from gateway.node.notes import log_note
 from gateway.node.registrar import Registrar
-from gateway.register import open_register
+from gateway.register import Register, open_register
 
 log = structlog.get_logger("node")
 
@@ -66,7 +64,7 @@ class NodeProcess:
         self._config = config
         self._name = node
         self._assembly: Assembly = assemble(config, node)
-        self._session_names = [session.name for session in config.sessions]
+        self._session_names = [session.name for session in config.session]
         self._incidents = IncidentRecorder(node, self._session_names)
         self._incident_dir = self._assembly.data_dir / "incidents"
         self._waiting: dict[int, asyncio.Future[int]] = {}
@@ -99,7 +97,7 @@ class NodeProcess:
 
     async def command(self, name: str) -> dict[str, Any]:
         """Carries out takeover, switchover, solo or act-alone. Raises CommandRefused."""
-        return await self._command(name, REACTOR_ROLE, a=ROLE_COMMANDS[name])
+        return await self._command(name, ReactorCommand.ROLE, a=ROLE_COMMANDS[name])
 
     async def session_command(self, session: str, name: str, arguments: dict[str, int]) -> dict[str, Any]:
         """Carries out logout, resume, reset or set-seq on one session. Raises CommandRefused."""
@@ -107,7 +105,7 @@ class NodeProcess:
             raise CommandRefused(f"no session {session!r}; there are: {', '.join(self._session_names)}")
         return await self._command(
             f"{session}: {name}",
-            REACTOR_SESSION,
+            ReactorCommand.SESSION,
             a=SESSION_COMMANDS[name],
             session=self._session_names.index(session),
             value_a=arguments.get("next_out", 0),
@@ -116,11 +114,11 @@ class NodeProcess:
 
     async def kill_switch(self, client: str | None, killed: bool) -> dict[str, Any]:
         """Sets or clears the kill switch of one client, or of all. Raises CommandRefused."""
-        names = [entry.name for entry in self._config.clients]
+        names = [entry.name for entry in self._config.client]
         if client is not None and client not in names:
             raise CommandRefused(f"no client {client!r}; there are: {', '.join(names)}")
         number = names.index(client) + 1 if client is not None else 0
-        return await self._command("kill switch", REACTOR_KILL, a=number, b=int(killed))
+        return await self._command("kill switch", ReactorCommand.KILL, a=number, b=int(killed))
 
     # --- life -------------------------------------------------------------------------------------------------------------
 
@@ -134,8 +132,9 @@ class NodeProcess:
             interval_ns=self._config.journal.flush_interval,
             on_error=lambda text: loop.call_soon_threadsafe(self._journal_failed, text),
         )
-        self._registrar = Registrar(open_register(self._config, self._name, assembly.data_dir), self._answer_register)
-        control = ControlServer(self, self._config, self._name)
+        self._registrar = Registrar(self._open_register(), self._answer_register)
+        section = self._config.node[self._name]  # type: ignore[index]
+        control = ControlServer(self, section.control, section.control_token_file)
         day_change = DayChange(self._config, self._reset_session)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
@@ -158,15 +157,27 @@ class NodeProcess:
             assembly.close()
         log.info("stopped", node=self._name)
 
+    def _open_register(self) -> Register:
+        section = self._config.register_
+        return open_register(
+            section.kind,
+            node=INDEX[self._name],
+            peer=1 - INDEX[self._name],
+            path=section.path if section.path is not None else self._assembly.data_dir / "register",
+            alone=INDEX[section.act_alone] if section.act_alone else None,
+            own_last_epoch=self._assembly.journal.last_epoch,
+            timeout_s=section.timeout / 1e9,
+        )
+
     def _run_reactor(self) -> None:
-        cpu = self._config.node(self._name).cpu
+        cpu = self._config.node[self._name].cpu  # type: ignore[index]
         if cpu is not None:
             os.sched_setaffinity(0, {cpu})
         self._assembly.reactor.run()
 
     def _stop(self) -> None:
         log.info("stopping", node=self._name)
-        self._assembly.reactor.command(REACTOR_STOP)
+        self._assembly.reactor.command(ReactorCommand.STOP)
 
     def _journal_failed(self, text: str) -> None:
         log.error("journal_failed", error=text)
@@ -206,7 +217,7 @@ class NodeProcess:
 
     def _answer_register(self, request_id: int, outcome: RegisterOutcome, value: RegisterValue) -> None:
         self._assembly.reactor.command(
-            REACTOR_REGISTER,
+            ReactorCommand.REGISTER,
             id=request_id,
             a=outcome,
             value_a=value.version,
@@ -230,7 +241,7 @@ class NodeProcess:
 
     def _reset_session(self, index: int) -> None:
         log.warning("day_change", session=self._session_names[index])
-        self._assembly.reactor.command(REACTOR_SESSION, a=SESSION_COMMANDS["reset"], session=index)
+        self._assembly.reactor.command(ReactorCommand.SESSION, a=SESSION_COMMANDS["reset"], session=index)
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -1,0 +1,74 @@
+"""The `gateway` command. Only the module of the sub-command in use is imported."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Annotated
+
+import typer
+
+from gateway import __version__
+from gateway.errors import GatewayError
+
+# Name: (module, function or Typer app, short help).
+COMMANDS = {
+    "node": ("gateway.node.cli", "node", "Run one node of the pair."),
+    "broker-sim": ("gateway.broker.cli", "broker_sim", "Run the broker simulator."),
+    "send": ("gateway.client.cli", "send", "Submit orders from a CSV file."),
+    "demo": ("gateway.demo.cli", "demo", "Watch a pair survive the death of its primary."),
+    "status": ("gateway.control.cli", "status", "Show the state of both nodes."),
+    "takeover": ("gateway.control.cli", "takeover", "Make the standby primary now."),
+    "switchover": ("gateway.control.cli", "switchover", "Hand over to the standby."),
+    "solo": ("gateway.control.cli", "solo", "Go on without the standby."),
+    "act-alone": ("gateway.control.cli", "act_alone", "Last resort: act without the whole log."),
+    "session": ("gateway.control.cli", "session", "Log a session out or in, reset it, set its numbers."),
+    "kill": ("gateway.control.cli", "kill", "Stop the orders of a client, or of all."),
+    "journal": ("gateway.journal.cli", "app", "Inspect, verify and export a journal."),
+    "config": ("gateway.config.cli", "app", "Check and show a configuration."),
+}
+HIDDEN = {"demo-client": ("gateway.demo.trader", "trade", "The demonstration's client.")}
+
+
+def build_app(wanted: str | None) -> typer.Typer:
+    """The command line with sub-command `wanted` in full and the others by name and help only."""
+    app = typer.Typer(
+        name="gateway",
+        help="A FIX order gateway that runs as a hot-standby pair.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+    app.callback()(_top)
+    for name, (module, attribute, text) in {**COMMANDS, **HIDDEN}.items():
+        if name == wanted:
+            target = getattr(importlib.import_module(module), attribute)
+            if isinstance(target, typer.Typer):
+                app.add_typer(target, name=name, help=text)
+            else:
+                app.command(name)(target)
+        elif name in COMMANDS:
+            app.command(name, help=text)(_elsewhere)
+    return app
+
+
+def main() -> None:
+    """Runs the command line; a GatewayError is one message and exit status 1."""
+    wanted = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), None)
+    try:
+        build_app(wanted)()
+    except GatewayError as error:
+        print(f"gateway: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(f"gateway {__version__}")
+        raise typer.Exit
+
+
+def _elsewhere() -> None:
+    """Stands for a sub-command that is not in use."""

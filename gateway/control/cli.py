@@ -1,0 +1,122 @@
+"""Operator's commands on the command line."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gateway.config import load_config
+from gateway.control.client import ControlClient, ControlError
+
+ConfigOption = Annotated[Path, typer.Option("--config", help="configuration file of the pair")]
+NodeOption = Annotated[str, typer.Option("--node", help="a or b")]
+
+
+def status(config: ConfigOption, json: Annotated[bool, typer.Option(help="everything, as JSON")] = False) -> None:
+    """Shows the state of both nodes."""
+
+    async def collect() -> dict[str, Any]:
+        async with ControlClient(load_config(config)) as client:
+            states: dict[str, Any] = {}
+            for node in ("a", "b"):
+                try:
+                    states[node] = await client.status(node)
+                except ControlError as error:
+                    states[node] = {"error": str(error)}
+            return states
+
+    states = asyncio.run(collect())
+    if json:
+        typer.echo(orjson.dumps(states, option=orjson.OPT_INDENT_2).decode())
+    else:
+        _print(states)
+    if all("error" in state for state in states.values()):
+        raise typer.Exit(1)
+
+
+def takeover(config: ConfigOption, node: NodeOption) -> None:
+    """Makes the standby NODE primary now, whether its peer lives or not."""
+    _command(config, node, "takeover")
+
+
+def switchover(config: ConfigOption, node: NodeOption) -> None:
+    """Makes the primary NODE hand over to its standby, losing nothing."""
+    _command(config, node, "switchover")
+
+
+def solo(config: ConfigOption, node: NodeOption) -> None:
+    """Makes the primary NODE go on without its standby."""
+    _command(config, node, "solo")
+
+
+def act_alone(
+    config: ConfigOption,
+    node: NodeOption,
+    accept_loss: Annotated[bool, typer.Option(help="you vouch that the peer is dead and accept that records may be missing")] = False,
+) -> None:
+    """Makes NODE primary although it may not have the whole log. The last resort."""
+    if not accept_loss:
+        raise typer.BadParameter("say --accept-loss: what the other node had and this one has not will be missing")
+    _command(config, node, "act-alone")
+
+
+def session(
+    config: ConfigOption,
+    node: NodeOption,
+    name: Annotated[str, typer.Argument(help="session")],
+    command: Annotated[str, typer.Argument(help="logout, resume, reset or set-seq")],
+    next_out: Annotated[int, typer.Option(help="set-seq: our next MsgSeqNum")] = 0,
+    next_in: Annotated[int, typer.Option(help="set-seq: the MsgSeqNum we expect")] = 0,
+) -> None:
+    """Logs a session out or in, resets it, or sets its MsgSeqNums."""
+    body = {"next_out": next_out, "next_in": next_in} if command == "set-seq" else None
+    _command(config, node, f"sessions/{name}/{command}", body)
+
+
+def kill(
+    config: ConfigOption,
+    node: NodeOption,
+    client: Annotated[str | None, typer.Option(help="only this client; absent: all")] = None,
+    clear: Annotated[bool, typer.Option(help="let orders pass again")] = False,
+) -> None:
+    """Sets the kill switch: no new orders from the client, cancels pass."""
+    _command(config, node, "unkill" if clear else "kill", {"client": client} if client else None)
+
+
+def _command(config: Path, node: str, path: str, body: dict[str, Any] | None = None) -> None:
+    if node not in ("a", "b"):
+        raise typer.BadParameter(f"--node: a or b, found {node!r}")
+
+    async def send() -> None:
+        async with ControlClient(load_config(config)) as client:
+            await client.command(node, path, body)
+
+    asyncio.run(send())
+    typer.echo(f"node {node}: {path.rpartition('/')[2]} accepted")
+
+
+def _print(states: dict[str, Any]) -> None:
+    table = Table()
+    for heading in ("node", "role", "epoch", "release", "in sync", "last LSN", "released", "session", "state", "next out", "next in"):
+        table.add_column(heading)
+    for node, state in states.items():
+        if "error" in state:
+            table.add_row(node, state["error"])
+            continue
+        for i, entry in enumerate(state["sessions"]):
+            first = (
+                node, state["role"].lower(), str(state["epoch"]), state["release"].lower(),
+                " ".join(state["register"]["in_sync"]), str(state["log"]["last_lsn"]), str(state["log"]["released_lsn"]),
+            )
+            table.add_row(
+                *(first if i == 0 else [""] * len(first)), entry["name"], entry["state"].lower(),
+                str(entry["next_out"]), str(entry["next_in"]),
+            )
+    Console().print(table)
+

@@ -1,0 +1,111 @@
+"""The control API's server: GET /status and /healthz, POST of an operator's commands. JSON both ways."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+from aiohttp import web
+
+from gateway.config import Address, read_secret
+from gateway.errors import GatewayError
+
+ROLE_COMMANDS = ("takeover", "switchover", "solo", "act-alone")
+SESSION_COMMANDS = ("logout", "resume", "reset", "set-seq")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class NodeControl(Protocol):
+    """What a node offers to its operator. Commands raise GatewayError when they are refused."""
+
+    async def status(self) -> dict[str, Any]:
+        """State of the node."""
+
+    async def command(self, name: str) -> dict[str, Any]:
+        """One of ROLE_COMMANDS."""
+
+    async def session_command(self, session: str, name: str, arguments: dict[str, int]) -> dict[str, Any]:
+        """One of SESSION_COMMANDS."""
+
+    async def kill_switch(self, client: str | None, killed: bool) -> dict[str, Any]:
+        """Sets or clears the kill switch of one client, or of all."""
+
+
+class ControlServer:
+    """Serves one node's control API. `token_file`: requests must carry it as a bearer token."""
+
+    def __init__(self, node: NodeControl, address: Address, token_file: Path | None) -> None:
+        self._node = node
+        self._address = address
+        self._token = read_secret("control token", env=None, file=token_file)
+        app = web.Application(middlewares=[self._guard])
+        app.router.add_get("/status", self._status)
+        app.router.add_get("/healthz", self._health)
+        app.router.add_post("/{command}", self._command)
+        app.router.add_post("/sessions/{session}/{command}", self._session)
+        self._runner = web.AppRunner(app, access_log=None)
+
+    async def start(self) -> None:
+        """Listens. Raises GatewayError when the address cannot be had."""
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._address.host, self._address.port, reuse_address=True)
+        try:
+            await site.start()
+        except OSError as error:
+            raise GatewayError(f"control: cannot listen on {self._address}: {error.strerror}") from None
+
+    async def stop(self) -> None:
+        """Stops listening."""
+        await self._runner.cleanup()
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self._token:
+            shown = request.headers.get("Authorization", "").removeprefix("Bearer ").encode()
+            if not hmac.compare_digest(shown, self._token):
+                return _json({"error": "wrong or missing bearer token"}, status=401)
+        try:
+            return await handler(request)
+        except GatewayError as error:
+            return _json({"error": str(error)}, status=409)
+        except (orjson.JSONDecodeError, ValueError) as error:
+            return _json({"error": f"malformed request: {error}"}, status=400)
+
+    async def _status(self, _: web.Request) -> web.Response:
+        return _json(await self._node.status())
+
+    async def _health(self, _: web.Request) -> web.Response:
+        status = await self._node.status()
+        return _json({"role": status["role"]}, status=200 if status["role"] in {"PRIMARY", "STANDBY"} else 503)
+
+    async def _command(self, request: web.Request) -> web.Response:
+        name = request.match_info["command"]
+        if name in ("kill", "unkill"):
+            body = await _body(request)
+            return _json(await self._node.kill_switch(body.get("client"), name == "kill"))
+        if name not in ROLE_COMMANDS:
+            raise ValueError(f"no command {name!r}; there are: {', '.join(ROLE_COMMANDS)}, kill, unkill")
+        return _json(await self._node.command(name))
+
+    async def _session(self, request: web.Request) -> web.Response:
+        name = request.match_info["command"]
+        if name not in SESSION_COMMANDS:
+            raise ValueError(f"no session command {name!r}; there are: {', '.join(SESSION_COMMANDS)}")
+        arguments = {key: int(value) for key, value in (await _body(request)).items()}
+        return _json(await self._node.session_command(request.match_info["session"], name, arguments))
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    raw = await request.read()
+    body = orjson.loads(raw) if raw else {}
+    if not isinstance(body, dict):
+        raise ValueError("a JSON object is expected")
+    return body
+
+
+def _json(content: dict[str, Any], status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(content), status=status, content_type="application/json")

@@ -1,0 +1,204 @@
+"""From a configuration to a node that is ready to run: journal, native node, sockets, reactor."""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from gateway.config import Address, Config, Session, read_key, read_secret
+from gateway.errors import GatewayError
+from gateway.native.journal import Journal
+from gateway.native.node import Node
+from gateway.native.reactor import Reactor
+
+E8 = 10**8
+BACKLOG = 64
+UDP_BUFFER_BYTES = 4 << 20
+NS_PER_MS = 10**6
+OTHER = {"a": "b", "b": "a"}
+INDEX = {"a": 0, "b": 1}
+
+
+@dataclass(slots=True)
+class Assembly:
+    """A node and all that it holds open."""
+
+    data_dir: Path
+    journal: Journal
+    node: Node
+    reactor: Reactor
+    sockets: list[socket.socket]
+
+    def close(self) -> None:
+        """Closes sockets and journal; the reactor must have stopped."""
+        for sock in self.sockets:
+            sock.close()
+        self.journal.close()
+
+
+def assemble(config: Config, name: str) -> Assembly:
+    """Opens the journal of node `name` (recovering it) and builds the node. Raises GatewayError: what cannot be had."""
+    section = config.node[name]  # type: ignore[index]
+    key = read_key(env=config.replication.key_env, file=config.replication.key_file)
+    section.data_dir.mkdir(parents=True, exist_ok=True)
+    journal = Journal.open(
+        section.data_dir / "journal",
+        node=INDEX[name],
+        pair_id=config.pair.id,
+        segment_bytes=config.journal.segment_bytes,
+    )
+    sockets: list[socket.socket] = []
+    try:
+        node = build_node(config, name, journal, key)
+        reactor = build_reactor(config, name, node, sockets)
+    except BaseException:
+        for sock in sockets:
+            sock.close()
+        journal.close()
+        raise
+    return Assembly(section.data_dir, journal, node, reactor, sockets)
+
+
+def build_node(config: Config, name: str, journal: Journal, key: bytes) -> Node:
+    """The native node with its sessions and clients."""
+    replication = config.replication
+    every = config.journal.durability == "every"
+    node = Node(
+        journal,
+        node=INDEX[name],
+        pair_id=config.pair.id,
+        key=key,
+        incarnation=journal.next_incarnation(time.time_ns() // NS_PER_MS),
+        heartbeat_interval_ns=replication.heartbeat_interval,
+        suspect_after_ns=replication.suspect_after,
+        fence_timeout_ns=replication.fence_timeout,
+        register_timeout_ns=config.register_.timeout,
+        startup_wait_ns=replication.startup_wait,
+        preferred=name == "a",
+        lost_tail=journal.recovery.tail_may_be_lost and not every,
+        datagram_bytes=replication.datagram_bytes,
+        catch_up_window_bytes=replication.catch_up_window,
+        retransmit_after_ns=replication.retransmit_after,
+        nak_after_ns=replication.nak_after,
+        window_records=replication.window_records,
+        order_capacity=config.journal.max_orders * 4 // 3,
+        flush_before_release=every,
+    )
+    for session in config.session:
+        _add_session(node, session)
+    for client in config.client:
+        allowed = [i for i, s in enumerate(config.session) if client.sessions is None or s.name in client.sessions]
+        limits = client.limits
+        node.add_client(
+            client.name,
+            read_secret(f"token of client {client.name!r}", env=client.token_env, file=client.token_file),
+            sessions=sum(1 << i for i in allowed),
+            unrouted=client.unrouted,
+            max_order_qty_e8=_e8(limits.max_order_qty),
+            max_notional_e8=_e8(limits.max_notional),
+            max_open_qty_e8=_e8(limits.max_open_qty),
+            orders_per_second=limits.orders_per_second or 0,
+            burst=limits.burst,
+        )
+    node.seal()
+    return node
+
+
+def build_reactor(config: Config, name: str, node: Node, sockets: list[socket.socket]) -> Reactor:
+    """The reactor with its sockets, which are added to `sockets`. Raises GatewayError: an address cannot be had."""
+    section = config.node[name]  # type: ignore[index]
+    peer = config.node[OTHER[name]]  # type: ignore[index]
+    reactor = Reactor(node, busy_poll=section.reactor == "busy-poll", yield_when_idle=section.yield_when_idle)
+    targets = section.replication_peer or peer.replication
+    for i, (own, other) in enumerate(zip(section.replication, targets, strict=True)):
+        reactor.add_path(_udp(own, other, f"node.{name}.replication[{i}]", sockets).fileno())
+    reactor.listen_for_clients(_listen(section.clients, f"node.{name}.clients", sockets).fileno())
+    if name == "a":
+        reactor.listen_for_tripwire(_listen(section.tripwire, f"node.{name}.tripwire", sockets).fileno())
+    else:
+        reactor.connect_tripwire(*peer.tripwire)
+    for i, session in enumerate(config.session):
+        for k, endpoint in enumerate(session.endpoints):
+            reactor.add_endpoint(i, k, *endpoint)
+    return reactor
+
+
+def _add_session(node: Node, session: Session) -> None:
+    node.add_session(
+        session.name,
+        begin_string=session.begin_string,
+        sender_comp_id=session.sender_comp_id,
+        target_comp_id=session.target_comp_id,
+        extra_ids=_fields(
+            (50, session.sender_sub_id), (142, session.sender_location_id), (57, session.target_sub_id),
+            (143, session.target_location_id),
+        ),
+        logon_fields=_logon_fields(session),
+        timestamp_digits=session.timestamp_digits,
+        heartbeat_s=session.heartbeat,
+        logon_timeout_ns=session.logon_timeout,
+        logout_timeout_ns=session.logout_timeout,
+        sending_time_tolerance_ns=session.sending_time_tolerance,
+        resend_max_age_ns=session.resend_max_age,
+        resend_chunk=session.resend_chunk,
+        reset_on_logon=session.reset_on_logon,
+        reset_on_logout=session.reset_on_logout,
+        reset_on_disconnect=session.reset_on_disconnect,
+        logon_barrier=session.logon_barrier,
+        send_next_expected=session.send_next_expected,
+        cancels_before_ready=session.cancels_before_ready,
+        sync=session.mode == "sync",
+        hold_when_not_ready=session.when_not_ready == "hold",
+        skip_ahead=session.skip_ahead,
+        endpoints=len(session.endpoints),
+        min_backoff_ns=session.reconnect_min,
+        max_backoff_ns=session.reconnect_max,
+    )
+
+
+def _logon_fields(session: Session) -> bytes:
+    """Username (553) and Password (554)."""
+    password = read_secret(f"password of session {session.name!r}", env=session.password_env, file=session.password_file)
+    return _fields((553, session.username), (554, password.decode() or None))
+
+
+def _fields(*pairs: tuple[int, str | None]) -> bytes:
+    return b"".join(b"%d=%s\x01" % (tag, value.encode()) for tag, value in pairs if value)
+
+
+def _e8(value: Decimal | None) -> int:
+    return int(value * E8) if value is not None else 0
+
+
+def _family(address: Address) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address.host else socket.AF_INET
+
+
+def _udp(own: Address, other: Address, key: str, sockets: list[socket.socket]) -> socket.socket:
+    sock = socket.socket(_family(own), socket.SOCK_DGRAM)
+    sockets.append(sock)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER_BYTES)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UDP_BUFFER_BYTES)
+        sock.bind(tuple(own))
+        sock.connect(tuple(other))
+    except OSError as error:
+        raise GatewayError(f"{key}: cannot use {own} towards {other}: {error.strerror}") from None
+    sock.setblocking(False)
+    return sock
+
+
+def _listen(address: Address, key: str, sockets: list[socket.socket]) -> socket.socket:
+    sock = socket.socket(_family(address), socket.SOCK_STREAM)
+    sockets.append(sock)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(tuple(address))
+        sock.listen(BACKLOG)
+    except OSError as error:
+        raise GatewayError(f"{key}: cannot listen on {address}: {error.strerror}; is another node running?") from None
+    sock.setblocking(False)
+    return sock
