@@ -8,6 +8,7 @@ reads a clock, never allocates or maps on the append path (`journal_prepare` doe
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from .record cimport record_header_t
+from .segment cimport segment_header_t, segment_t
 
 
 cdef enum journal_status:
@@ -27,11 +28,12 @@ cdef enum direction_t:
 cdef struct journal_t:
     # Read by every module; written by the journal alone.
     uint64_t last_lsn          # 0: empty
-    uint32_t last_epoch        # epoch of the record last_lsn
-    uint64_t flushed_lsn       # on disk up to here (written by the flush thread, read by the reactor: atomic)
     uint64_t first_lsn         # oldest record still in the journal
-    int error_number
+    uint32_t last_epoch        # epoch of the record last_lsn
     void* private              # segments and indices: see journal.pyx
+    uint64_t apart[12]         # what the background writes is on other cache lines than what the append path writes
+    uint64_t flushed_lsn       # on disk up to here (written by the flush thread, read by the reactor: atomic)
+    int error_number           # errno of the last system call that failed; 0 once it went well
 
 
 # --- append path: the reactor thread only -------------------------------------------------------------------------
@@ -41,7 +43,8 @@ cdef struct journal_t:
 cdef record_header_t* journal_reserve(journal_t* j, uint32_t payload_capacity) noexcept nogil
 
 # Completes the record at the reserved place: caller has set seq, time_ns, epoch, client, aux, session, kind, flags;
-# this sets length, lsn, crc, publishes the record and indexes it. Returns its LSN.
+# this sets length, lsn, crc, publishes the record and indexes it. Returns its LSN; 0: nothing was appended, because the
+# record's epoch is before last_epoch.
 cdef uint64_t journal_commit(journal_t* j, record_header_t* place, uint32_t payload_length) noexcept nogil
 
 # Appends a whole record as received from the primary (same bytes, same LSN). Checks CRC, LSN and epoch order.
@@ -55,11 +58,20 @@ cdef const record_header_t* journal_find(journal_t* j, uint16_t session, directi
 # Last LSN whose record has epoch <= `epoch`; 0 if none. For log comparison (epochs never decrease along the log).
 cdef uint64_t journal_end_of_epoch(journal_t* j, uint32_t epoch) noexcept nogil
 
+# Wakes the background if it sleeps and there is something to flush. One system call then, else none: for the reactor,
+# once after a batch of records, when somebody waits for their durability.
+cdef void journal_wake(journal_t* j) noexcept nogil
+
 # --- background: any one other thread -------------------------------------------------------------------------------
 
-cdef journal_status journal_prepare(journal_t* j) noexcept nogil   # maps and pre-faults the next segment when due
-cdef journal_status journal_flush(journal_t* j) noexcept nogil     # makes all that is published durable; sets flushed_lsn
-# Prepares and flushes until stop[0] is not 0, then once more. interval_ns 0: flushes whenever there is something.
+# Makes a bounded step: maps, preallocates and pre-faults the next segment when it is due, and keeps the pages that are
+# written next writable, so that the append path takes no page fault.
+cdef journal_status journal_prepare(journal_t* j) noexcept nogil
+# Makes all that is published durable; sets flushed_lsn. A failure is final (what the kernel could not write it may have
+# dropped): flushed_lsn does not move again before the journal is opened anew.
+cdef journal_status journal_flush(journal_t* j) noexcept nogil
+# Prepares and flushes until stop[0] is not 0, then flushes once more. interval_ns 0: flushes as long as there is something.
+# Returns on the first failure; called again it goes on with what works and repeats what failed after a pause.
 cdef journal_status journal_background(journal_t* j, bint flushing, uint64_t interval_ns, const int* stop) noexcept nogil
 
 
@@ -69,7 +81,8 @@ cdef class Journal:
     cdef readonly object path            # pathlib.Path, or None: in anonymous memory
     cdef readonly object recovery        # what was found at opening: a Recovery
     cdef readonly bint read_only
-    cdef int lock_fd
+    cdef object lock                     # file that holds the lock
     cdef int stop_background
-    cdef bint _good(self, const record_header_t* record, uint64_t room, uint64_t expected)
-    cdef bint _rest_is_empty(self, uint32_t i, uint64_t offset)
+    cdef record_header_t* _reserve(self, size) except NULL
+    cdef _copy_segment(self, segment_t* segment, file, size)
+    cdef _check_segment(self, name, const segment_header_t* header)

@@ -1,4 +1,4 @@
-"""Names of the kinds and flags of log records (record.pxd)."""
+"""Names of the kinds and flags of log records, and a check of one (record.pxd)."""
 
 OUT: int
 IN: int
@@ -11,3 +11,7 @@ ORDER: int
 POSS_DUP: int
 RESET: int
 KIND_NAMES: dict[int, str]
+FLAG_NAMES: dict[int, str]
+STATE_NAMES: dict[int, str]
+
+def intact(raw: bytes) -> bool: ...

@@ -35,3 +35,11 @@ RESET = FLAG_RESET
 
 KIND_NAMES = {RECORD_OUT: "OUT", RECORD_IN: "IN", RECORD_REJECTED: "REJECTED", RECORD_STATE: "STATE",
               RECORD_EPOCH: "EPOCH", RECORD_CHECKPOINT: "CHECKPOINT"}
+FLAG_NAMES = {FLAG_APPLICATION: "APPLICATION", FLAG_ORDER: "ORDER", FLAG_POSS_DUP: "POSS_DUP", FLAG_RESET: "RESET"}
+STATE_NAMES = {STATE_RESET: "RESET", STATE_SET_SEQ: "SET_SEQ", STATE_KILL: "KILL", STATE_LIMITS: "LIMITS"}
+
+
+def intact(bytes raw not None) -> bool:
+    """Whether `raw` is one whole record: its length within `raw`, its CRC right."""
+    cdef const record_header_t* record = <const record_header_t*><const char*>raw
+    return len(raw) >= RECORD_HEADER_BYTES and record.length <= <size_t>len(raw) and record_intact(record)

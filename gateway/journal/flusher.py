@@ -13,11 +13,21 @@ Policy = Literal["none", "interval", "every"]
 
 
 class Flusher:
-    """`none`: the operating system flushes; `interval`: every `interval_ns`; `every`: as soon as there is something."""
+    """Runs the journal's background loop on a thread of its own.
+
+    `none`: segments are prepared, and the operating system writes when it likes; `interval`: a flush every `interval_ns`;
+    `every`: a flush as long as there is something, each for all the records that came during the last one. `on_error`
+    is called on that thread with each new failure, once until something else happens; what failed is tried again, and the
+    rest goes on. A failed flush is final: nothing counts as durable any more until the journal is opened anew.
+    """
 
     def __init__(
-        self, journal: Journal, *, policy: Policy, interval_ns: int, on_error: Callable[[str], None]
+        self, journal: Journal, *, policy: Policy, interval_ns: int = 0, on_error: Callable[[str], None]
     ) -> None:
+        if policy not in ("none", "interval", "every"):
+            raise ValueError(f"policy {policy!r}: none, interval or every")
+        if policy == "interval" and interval_ns <= 0:
+            raise ValueError(f"interval_ns {interval_ns}: the policy 'interval' needs more than 0")
         self._journal = journal
         self._flushing = policy != "none"
         self._interval_ns = 0 if policy == "every" else interval_ns
@@ -27,19 +37,24 @@ class Flusher:
 
     def start(self) -> None:
         """Starts the thread."""
+        self._journal.start_running()
         self._thread.start()
 
     def stop(self) -> None:
-        """Stops the thread after a last flush."""
+        """Stops the thread after a last flush. Safe to call twice."""
         self._stopping.set()
         self._journal.stop_running()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        reported = ""
+        while True:
             try:
                 self._journal.run_background(self._flushing, self._interval_ns)
             except JournalError as error:
-                # Orders are held while there is no segment; what failed is tried again until it works or the node stops.
-                self._on_error(str(error))
-                self._stopping.wait(0.5)
+                if str(error) != reported:
+                    reported = str(error)
+                    self._on_error(reported)
+            if self._stopping.is_set():
+                return
