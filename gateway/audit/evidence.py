@@ -121,7 +121,7 @@ def read_broker(path: Path) -> BrokerEvidence:
     """The broker simulator's ledger."""
     evidence = BrokerEvidence()
     for entry in read_ledger(path):
-        if entry.get("accepted"):
+        if entry["processed"]:
             evidence.orders.append(BrokerOrder(entry["cl_ord_id"], entry["seq"], entry["wall_ns"]))
         evidence.exec_ids.extend(execution["exec_id"] for execution in entry.get("executions", ()))
     return evidence

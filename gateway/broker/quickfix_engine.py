@@ -1,0 +1,129 @@
+"""The broker simulator on the quickfix package: an independent counterparty. Imported only when it is asked for."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import quickfix as fix
+import structlog
+
+from gateway.broker.ledger import Ledger
+from gateway.broker.options import BrokerOptions, Desk, SessionId
+from gateway.errors import GatewayError
+from gateway.fix.fields import decode_fields
+
+log = structlog.get_logger("broker")
+
+HEADER = """\
+[DEFAULT]
+ConnectionType=acceptor
+SocketAcceptHost={host}
+SocketAcceptPort={port}
+SocketReuseAddress=Y
+SocketNodelay=Y
+StartTime=00:00:00
+EndTime=00:00:00
+UseDataDictionary=N
+CheckLatency=N
+MillisecondsInTimeStamp=Y
+ResetOnLogon={reset}
+FileStorePath={store}
+
+"""
+SESSION = """\
+[SESSION]
+BeginString={0}
+SenderCompID={1}
+TargetCompID={2}
+
+"""
+
+
+class BrokerApplication(fix.Application):  # type: ignore[misc]
+    """quickfix's callbacks, from its own threads: one message at a time."""
+
+    def __init__(self, desks: dict[str, Desk]) -> None:
+        super().__init__()
+        self._desks = desks
+        self._lock = threading.Lock()
+
+    def onCreate(self, session_id: fix.SessionID) -> None:  # noqa: N802
+        """A session was set up."""
+
+    def onLogon(self, session_id: fix.SessionID) -> None:  # noqa: N802
+        """A session logged on."""
+        log.info("logged_on", session=session_id.toString())
+
+    def onLogout(self, session_id: fix.SessionID) -> None:  # noqa: N802
+        """A session is gone."""
+        log.info("logged_out", session=session_id.toString())
+
+    def toAdmin(self, message: fix.Message, session_id: fix.SessionID) -> None:  # noqa: N802
+        """A session message goes out."""
+
+    def fromAdmin(self, message: fix.Message, session_id: fix.SessionID) -> None:  # noqa: N802
+        """A session message came in."""
+
+    def toApp(self, message: fix.Message, session_id: fix.SessionID) -> None:  # noqa: N802
+        """An application message goes out."""
+
+    def fromApp(self, message: fix.Message, session_id: fix.SessionID) -> None:  # noqa: N802
+        """An application message came in, in sequence."""
+        received = time.time_ns()
+        desk = self._desks[session_id.toString()]
+        fields = decode_fields(message.toString().encode("latin-1"))
+        msg_type = fields[2][1]
+        with self._lock:
+            outcome = desk.take(msg_type, fields)
+            numbers = []
+            for reply in outcome.replies:
+                answer = fix.Message()
+                answer.getHeader().setField(fix.MsgType(reply.msg_type))
+                for tag, value in reply.fields:
+                    answer.setField(int(tag), str(value))
+                fix.Session.sendToTarget(answer, session_id)
+                numbers.append(int(answer.getHeader().getField(34)))
+            desk.record(msg_type, fields, received, outcome, numbers)
+
+
+def run_quickfix(options: BrokerOptions) -> None:
+    """Serves until SIGTERM or SIGINT. Raises GatewayError: cannot listen, or the store cannot be used."""
+    ledger = Ledger(options.ledger)
+    desks = {
+        fix.SessionID(*identity).toString(): Desk(identity, options, ledger) for identity in options.sessions
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        store_path = options.store or Path(scratch) / "store"
+        store_path.mkdir(parents=True, exist_ok=True)
+        settings_file = Path(scratch) / "acceptor.cfg"
+        settings_file.write_text(_settings(options, store_path))
+        settings = fix.SessionSettings(str(settings_file))
+        stores = fix.FileStoreFactory(settings) if options.store is not None else fix.MemoryStoreFactory()
+        application = BrokerApplication(desks)
+        try:
+            acceptor = fix.SocketAcceptor(application, stores, settings)
+            acceptor.start()
+        except (fix.ConfigError, fix.RuntimeError) as error:
+            raise GatewayError(f"cannot listen on {options.host}:{options.port}: {error}") from None
+        print(f"listening on {options.host}:{options.port}", flush=True)
+        stopped = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopped.set())
+        while not stopped.wait(0.1):
+            pass
+        acceptor.stop()
+    ledger.close()
+
+
+def _settings(options: BrokerOptions, store: Path) -> str:
+    text = HEADER.format(
+        host=options.host, port=options.port, reset="Y" if options.reset_on_logon else "N", store=store
+    )
+    return text + "".join(SESSION.format(*identity) for identity in options.sessions)
+
+
+__all__ = ["BrokerApplication", "SessionId", "run_quickfix"]

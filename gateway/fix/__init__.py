@@ -1,0 +1,1 @@
+"""FIX for Python application code: fields as (tag, value) pairs."""
