@@ -15,10 +15,11 @@ Policy = Literal["none", "interval", "every"]
 class Flusher:
     """Runs the journal's background loop on a thread of its own.
 
-    `none`: segments are prepared, and the operating system writes when it likes; `interval`: a flush every `interval_ns`;
-    `every`: a flush as long as there is something, each for all the records that came during the last one. `on_error`
-    is called on that thread with each new failure, once until something else happens; what failed is tried again, and the
-    rest goes on. A failed flush is final: nothing counts as durable any more until the journal is opened anew.
+    `none`: segments are prepared, and the operating system writes when it likes; `interval`: a flush every
+    `interval_ns`; `every`: a flush as long as there is something, each for all the records that came during the last
+    one. `on_error` is called on that thread with each new failure, once until something else happens; what failed is
+    tried again, and the rest goes on. A failed flush is final: nothing counts as durable any more until the journal is
+    opened anew.
     """
 
     def __init__(
