@@ -87,6 +87,7 @@ def audit(evidence: Evidence) -> AuditResult:
     processed = Counter(order.cl_ord_id for order in broker.orders)
     accepted = {order.cl_ord_id for order in client.orders.values() if order.outcome == "accepted"}
     rejected = {order.cl_ord_id for order in client.orders.values() if order.outcome == "rejected"}
+    told = {order.cl_ord_id for order in client.orders.values() if order.not_sent_again}
     sent, received = Counter(broker.exec_ids), Counter(client.exec_ids)
     longest = max(evidence.journals.values(), key=lambda log: log[-1].lsn if log else 0, default=[])
     result = AuditResult(
@@ -96,8 +97,8 @@ def audit(evidence: Evidence) -> AuditResult:
     result.findings = [
         _finding("processed twice", "orders that the broker processed more than once",
                  [cl for cl, count in processed.items() if count > 1]),
-        _finding("lost", "orders that the client was told are accepted and the broker never processed",
-                 sorted(accepted - processed.keys())),
+        _finding("lost", "orders that the broker never processed, though the client was told nothing but that they are accepted",
+                 sorted(accepted - processed.keys() - told)),
         _finding("unanswered", "orders that the client was told nothing of",
                  [o.cl_ord_id for o in client.orders.values() if o.outcome == "none"]),
         _finding("rejected but processed", "orders that the client was told are rejected and the broker processed",

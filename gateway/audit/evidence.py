@@ -27,6 +27,7 @@ class ClientOrder:
     accepted_seq: int = 0
     outcome_wall_ns: int = 0
     first_execution_wall_ns: int = 0
+    not_sent_again: bool = False  # told that a takeover filled its number
 
 
 @dataclass(slots=True)
@@ -92,6 +93,8 @@ def read_client_record(lines: Iterable[bytes]) -> ClientEvidence:
         cl_ord_id = entry["cl_ord_id"]
         if what == "submitted":
             evidence.orders.setdefault(cl_ord_id, ClientOrder(cl_ord_id, entry["wall_ns"]))
+        elif what == "not_sent_again":
+            evidence.orders[cl_ord_id].not_sent_again = True
         else:
             order = evidence.orders[cl_ord_id]
             order.outcome = what

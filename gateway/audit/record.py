@@ -26,6 +26,10 @@ class ClientRecorder:
         """The gateway refused the order."""
         self._write({"what": "rejected", "cl_ord_id": cl_ord_id, "wall_ns": wall_ns, "reason": reason})
 
+    def not_sent_again(self, cl_ord_id: str, wall_ns: int) -> None:
+        """After a takeover the gateway filled the order's number: the counterparty may not have it."""
+        self._write({"what": "not_sent_again", "cl_ord_id": cl_ord_id, "wall_ns": wall_ns})
+
     def execution(self, cl_ord_id: str, wall_ns: int, exec_id: str, seq: int) -> None:
         """An ExecutionReport was delivered."""
         self._write({"what": "execution", "cl_ord_id": cl_ord_id, "wall_ns": wall_ns, "exec_id": exec_id, "seq": seq})

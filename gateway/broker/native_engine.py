@@ -6,6 +6,7 @@ import asyncio
 import signal
 import socket
 import time
+from typing import cast
 
 import structlog
 
@@ -150,8 +151,7 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A connection was accepted."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._first_message_timer = asyncio.get_running_loop().call_later(FIRST_MESSAGE_TIMEOUT_S, self._too_late)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +16,7 @@ from rich.table import Table
 from gateway.client.orderfile import read_orders
 from gateway.client.sending import OrderRun, SendRun
 from gateway.client.sync import Client
+from gateway.config import load_config
 from gateway.errors import ConfigError, GatewayError
 
 TOKEN_VARIABLE = "GATEWAY_TOKEN"
@@ -59,21 +59,10 @@ def send(
 def _addresses(config: Path | None, nodes: str | None) -> str:
     if (config is None) == (nodes is None):
         raise ConfigError("give either --config FILE or --nodes host:port,host:port")
-    return nodes if nodes is not None else ",".join(_addresses_of(config))  # type: ignore[arg-type]
-
-
-def _addresses_of(config: Path) -> list[str]:
-    try:
-        table = tomllib.loads(config.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{config}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{config}: is not TOML: {error}") from None
-    found = [node.get("clients") for node in table.get("node", {}).values() if isinstance(node, dict)]
-    addresses = [address for address in found if isinstance(address, str)]
-    if not addresses:
-        raise ConfigError(f'{config}: no [node.NAME] names where it listens: clients = "host:port"')
-    return addresses
+    if config is not None:
+        return ",".join(str(node.clients) for node in load_config(config).node.values())
+    assert nodes is not None
+    return nodes
 
 
 def _token(file: Path | None) -> str:
