@@ -91,29 +91,61 @@ def audit(evidence: Evidence) -> AuditResult:
     sent, received = Counter(broker.exec_ids), Counter(client.exec_ids)
     longest = max(evidence.journals.values(), key=lambda log: log[-1].lsn if log else 0, default=[])
     result = AuditResult(
-        len(client.orders), len(accepted), len(rejected), sum(processed.values()), sum(sent.values()),
-        sum(received.values()), epochs=epoch_changes(longest),
+        len(client.orders),
+        len(accepted),
+        len(rejected),
+        sum(processed.values()),
+        sum(sent.values()),
+        sum(received.values()),
+        epochs=epoch_changes(longest),
     )
     result.findings = [
-        _finding("processed twice", "orders that the broker processed more than once",
-                 [cl for cl, count in processed.items() if count > 1]),
-        _finding("lost", "orders that the broker never processed, though the client was told nothing but that they are accepted",
-                 sorted(accepted - processed.keys() - told)),
-        _finding("unanswered", "orders that the client was told nothing of",
-                 [o.cl_ord_id for o in client.orders.values() if o.outcome == "none"]),
-        _finding("rejected but processed", "orders that the client was told are rejected and the broker processed",
-                 sorted(rejected & processed.keys())),
-        _finding("unknown to the client", "orders that the broker processed and the client never submitted",
-                 sorted(processed.keys() - client.orders.keys())),
-        _finding("executions missed", "executions that the broker sent and the client did not get",
-                 sorted(sent.keys() - received.keys())),
-        _finding("executions doubled", "executions that the client got more than once",
-                 [exec_id for exec_id, count in received.items() if count > 1]),
-        _finding("journals differ", "records with the same LSN and epoch that are not the same in both journals",
-                 differing_records(list(evidence.journals.values()))),
+        _finding(
+            "processed twice",
+            "orders that the broker processed more than once",
+            [cl for cl, count in processed.items() if count > 1],
+        ),
+        _finding(
+            "lost",
+            "orders that the broker never processed, though the client was told nothing but that they are accepted",
+            sorted(accepted - processed.keys() - told),
+        ),
+        _finding(
+            "unanswered",
+            "orders that the client was told nothing of",
+            [o.cl_ord_id for o in client.orders.values() if o.outcome == "none"],
+        ),
+        _finding(
+            "rejected but processed",
+            "orders that the client was told are rejected and the broker processed",
+            sorted(rejected & processed.keys()),
+        ),
+        _finding(
+            "unknown to the client",
+            "orders that the broker processed and the client never submitted",
+            sorted(processed.keys() - client.orders.keys()),
+        ),
+        _finding(
+            "executions missed",
+            "executions that the broker sent and the client did not get",
+            sorted(sent.keys() - received.keys()),
+        ),
+        _finding(
+            "executions doubled",
+            "executions that the client got more than once",
+            [exec_id for exec_id, count in received.items() if count > 1],
+        ),
+        _finding(
+            "journals differ",
+            "records with the same LSN and epoch that are not the same in both journals",
+            differing_records(list(evidence.journals.values())),
+        ),
         _finding("numbers reused", "MsgSeqNums out that the log gives to two messages", reused_numbers(longest)),
-        _finding("orders logged twice", "ClOrdIDs that the log numbers twice",
-                 [cl for cl, n in Counter(r.cl_ord_id for r in longest if r.cl_ord_id).items() if n > 1]),
+        _finding(
+            "orders logged twice",
+            "ClOrdIDs that the log numbers twice",
+            [cl for cl, n in Counter(r.cl_ord_id for r in longest if r.cl_ord_id).items() if n > 1],
+        ),
     ]
     return result
 

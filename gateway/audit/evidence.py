@@ -114,7 +114,14 @@ def read_journal(path: Path) -> list[LogRecord]:
                 cl_ord_id = record.payload[offset : offset + length].decode("ascii", "replace")
             records.append(
                 LogRecord(
-                    record.lsn, record.epoch, record.kind, record.flags, record.session, record.seq, record.crc, cl_ord_id
+                    record.lsn,
+                    record.epoch,
+                    record.kind,
+                    record.flags,
+                    record.session,
+                    record.seq,
+                    record.crc,
+                    cl_ord_id,
                 )
             )
     return records

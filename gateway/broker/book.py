@@ -86,7 +86,11 @@ class Book:
         """Handles one application message. `transact_time` is a UTCTimestamp for the replies."""
         values = dict(reversed(fields))
         handler = {
-            "D": self._new, "F": self._cancel, "G": self._replace, "H": self._status, "AF": self._mass_status,
+            "D": self._new,
+            "F": self._cancel,
+            "G": self._replace,
+            "H": self._status,
+            "AF": self._mass_status,
         }.get(msg_type)
         cl_ord_id = values.get(Tag.CL_ORD_ID, "")
         if handler is None:
@@ -112,21 +116,30 @@ class Book:
         if cl_ord_id in self.orders and not self.accept_duplicates:
             order = self._order_of(values)
             order.status = "8"
-            reply = self._report(order, "8", extra=[(Tag.ORD_REJ_REASON, DUPLICATE_ORDER), (Tag.TEXT, "duplicate ClOrdID")])
+            reply = self._report(
+                order, "8", extra=[(Tag.ORD_REJ_REASON, DUPLICATE_ORDER), (Tag.TEXT, "duplicate ClOrdID")]
+            )
             return Outcome("duplicate", cl_ord_id, True, [reply])
         order = self._order_of(values)
         self.orders[cl_ord_id] = order
         if order.symbol in self.reject_symbols or values.get(Tag.TEXT) == "REJECT":
             order.status = "8"
-            reply = self._report(order, "8", extra=[(Tag.ORD_REJ_REASON, BROKER_OPTION), (Tag.TEXT, "rejected on demand")])
+            reply = self._report(
+                order, "8", extra=[(Tag.ORD_REJ_REASON, BROKER_OPTION), (Tag.TEXT, "rejected on demand")]
+            )
             return Outcome("rejected", cl_ord_id, True, [reply])
         return Outcome("new", cl_ord_id, True, [self._report(order, "0"), *self._fills(order)])
 
     def _order_of(self, values: dict[int, str]) -> Order:
         price = values.get(Tag.PRICE)
         return Order(
-            values.get(Tag.CL_ORD_ID, ""), self._next_id("O"), values.get(Tag.SYMBOL, ""), values.get(Tag.SIDE, BUY),
-            Decimal(values.get(Tag.ORDER_QTY, "0")), values.get(Tag.ORD_TYPE, MARKET), Decimal(price) if price else None,
+            values.get(Tag.CL_ORD_ID, ""),
+            self._next_id("O"),
+            values.get(Tag.SYMBOL, ""),
+            values.get(Tag.SIDE, BUY),
+            Decimal(values.get(Tag.ORDER_QTY, "0")),
+            values.get(Tag.ORD_TYPE, MARKET),
+            Decimal(price) if price else None,
         )
 
     def _fills(self, order: Order) -> list[Reply]:
@@ -137,7 +150,10 @@ class Book:
         if self.fill == "partial":
             parts = [(order.quantity / 2).to_integral_value()]
         elif self.fill == "model" and order.quantity > 1:
-            parts = [(order.quantity / 2).to_integral_value(), order.quantity - (order.quantity / 2).to_integral_value()]
+            parts = [
+                (order.quantity / 2).to_integral_value(),
+                order.quantity - (order.quantity / 2).to_integral_value(),
+            ]
         return [self._trade(order, part, reference) for part in parts if part > 0]
 
     def _trade(self, order: Order, quantity: Decimal, price: Decimal) -> Reply:
@@ -197,15 +213,22 @@ class Book:
         replies = []
         for number, order in enumerate(orders, 1):
             last = "Y" if number == len(orders) else "N"
-            replies.append(self._status_report(order, [
-                (Tag.MASS_STATUS_REQ_ID, request), (Tag.TOT_NUM_REPORTS, len(orders)), (Tag.LAST_RPT_REQUESTED, last),
-            ]))
+            replies.append(
+                self._status_report(
+                    order,
+                    [
+                        (Tag.MASS_STATUS_REQ_ID, request),
+                        (Tag.TOT_NUM_REPORTS, len(orders)),
+                        (Tag.LAST_RPT_REQUESTED, last),
+                    ],
+                )
+            )
         return Outcome("mass status", "", False, replies)
 
     def _status_report(self, order: Order, extra: list[tuple[int, object]]) -> Reply:
         kind = "I" if self._is_44 else order.status
         reply = self._report(order, kind, extra=extra, trans_type="3")
-        reply.exec_id = ""       # tells a state, is no execution
+        reply.exec_id = ""  # tells a state, is no execution
         return reply
 
     # --- replies ----------------------------------------------------------------------------------------------------------
@@ -219,36 +242,63 @@ class Book:
         return f"{prefix}{self.run_id}-{self._ids}"
 
     def _report(
-        self, order: Order, exec_type: str, *, cl_ord_id: str = "", extra: list[tuple[int, object]] | None = None,
+        self,
+        order: Order,
+        exec_type: str,
+        *,
+        cl_ord_id: str = "",
+        extra: list[tuple[int, object]] | None = None,
         trans_type: str = "0",
     ) -> Reply:
         exec_id = self._next_id("E")
         fields: list[tuple[int, object]] = [
-            (Tag.ORDER_ID, order.order_id), (Tag.CL_ORD_ID, cl_ord_id or order.cl_ord_id), (Tag.EXEC_ID, exec_id),
+            (Tag.ORDER_ID, order.order_id),
+            (Tag.CL_ORD_ID, cl_ord_id or order.cl_ord_id),
+            (Tag.EXEC_ID, exec_id),
         ]
         if not self._is_44:
             fields.append((Tag.EXEC_TRANS_TYPE, trans_type))
         fields += [
-            (Tag.EXEC_TYPE, exec_type), (Tag.ORD_STATUS, order.status), (Tag.SYMBOL, order.symbol), (Tag.SIDE, order.side),
-            (Tag.ORDER_QTY, order.quantity), (Tag.ORD_TYPE, order.ord_type),
+            (Tag.EXEC_TYPE, exec_type),
+            (Tag.ORD_STATUS, order.status),
+            (Tag.SYMBOL, order.symbol),
+            (Tag.SIDE, order.side),
+            (Tag.ORDER_QTY, order.quantity),
+            (Tag.ORD_TYPE, order.ord_type),
         ]
         if order.price is not None:
             fields.append((Tag.PRICE, order.price))
-        fields += [(Tag.LEAVES_QTY, order.leaves), (Tag.CUM_QTY, order.filled), (Tag.AVG_PX, order.average), *(extra or [])]
+        fields += [
+            (Tag.LEAVES_QTY, order.leaves),
+            (Tag.CUM_QTY, order.filled),
+            (Tag.AVG_PX, order.average),
+            *(extra or []),
+        ]
         return Reply("8", fields, exec_id, exec_type)
 
     def _cancel_reject(self, values: dict[int, str], order: Order | None, response_to: str) -> Reply:
-        return Reply("9", [
-            (Tag.ORDER_ID, order.order_id if order else "NONE"), (Tag.CL_ORD_ID, values.get(Tag.CL_ORD_ID, "")),
-            (Tag.ORIG_CL_ORD_ID, values.get(Tag.ORIG_CL_ORD_ID, "")), (Tag.ORD_STATUS, order.status if order else "8"),
-            (Tag.CXL_REJ_RESPONSE_TO, response_to), (Tag.CXL_REJ_REASON, TOO_LATE_TO_CANCEL if order else UNKNOWN_ORDER),
-        ])
+        return Reply(
+            "9",
+            [
+                (Tag.ORDER_ID, order.order_id if order else "NONE"),
+                (Tag.CL_ORD_ID, values.get(Tag.CL_ORD_ID, "")),
+                (Tag.ORIG_CL_ORD_ID, values.get(Tag.ORIG_CL_ORD_ID, "")),
+                (Tag.ORD_STATUS, order.status if order else "8"),
+                (Tag.CXL_REJ_RESPONSE_TO, response_to),
+                (Tag.CXL_REJ_REASON, TOO_LATE_TO_CANCEL if order else UNKNOWN_ORDER),
+            ],
+        )
 
     def _business_reject(self, msg_type: str, values: dict[int, str]) -> Reply:
-        return Reply("j", [
-            (Tag.REF_SEQ_NUM, values.get(Tag.MSG_SEQ_NUM, "0")), (Tag.REF_MSG_TYPE, msg_type),
-            (Tag.BUSINESS_REJECT_REASON, UNSUPPORTED), (Tag.TEXT, "unsupported message type"),
-        ])
+        return Reply(
+            "j",
+            [
+                (Tag.REF_SEQ_NUM, values.get(Tag.MSG_SEQ_NUM, "0")),
+                (Tag.REF_MSG_TYPE, msg_type),
+                (Tag.BUSINESS_REJECT_REASON, UNSUPPORTED),
+                (Tag.TEXT, "unsupported message type"),
+            ],
+        )
 
 
 def _marketable(order: Order, reference: Decimal) -> bool:

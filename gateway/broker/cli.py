@@ -18,13 +18,21 @@ def broker_sim(
     port: Annotated[int, typer.Option(help="port to listen on; 0: any free one, which is printed")],
     session: Annotated[list[str], typer.Option(help="BeginString:SenderCompID:TargetCompID; may be repeated")],
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
-    engine: Annotated[Literal["native", "quickfix"], typer.Option(help="own session core, or the quickfix package")] = "native",
+    engine: Annotated[
+        Literal["native", "quickfix"], typer.Option(help="own session core, or the quickfix package")
+    ] = "native",
     ledger: Annotated[Path | None, typer.Option(help="file of evidence: what was processed")] = None,
     store: Annotated[str, typer.Option(help="directory of the message store, or 'memory'")] = "memory",
-    fill: Annotated[Literal["model", "immediate", "partial", "none"], typer.Option(help="how orders are filled")] = "model",
-    reject_symbol: Annotated[list[str] | None, typer.Option(help="orders in this symbol are rejected; may be repeated")] = None,
+    fill: Annotated[
+        Literal["model", "immediate", "partial", "none"], typer.Option(help="how orders are filled")
+    ] = "model",
+    reject_symbol: Annotated[
+        list[str] | None, typer.Option(help="orders in this symbol are rejected; may be repeated")
+    ] = None,
     seed: Annotated[int, typer.Option(help="of the price model")] = 1,
-    accept_duplicates: Annotated[bool, typer.Option(help="process a ClOrdID again, to show that audits can fail")] = False,
+    accept_duplicates: Annotated[
+        bool, typer.Option(help="process a ClOrdID again, to show that audits can fail")
+    ] = False,
     on_duplicate_connection: Annotated[
         Literal["replace", "refuse"], typer.Option(help="a Logon while the old connection lives (native engine)")
     ] = "replace",
@@ -34,8 +42,18 @@ def broker_sim(
     """Runs a FIX acceptor that acknowledges, fills by a simple price model, and keeps a ledger."""
     configure_logs("info", "json")
     options = BrokerOptions(
-        host, port, [SessionId.parse(text) for text in session], ledger, None if store == "memory" else Path(store), fill,
-        frozenset(reject_symbol or ()), seed, accept_duplicates, on_duplicate_connection, reset_on_logon, cancel_on_disconnect,
+        host,
+        port,
+        [SessionId.parse(text) for text in session],
+        ledger,
+        None if store == "memory" else Path(store),
+        fill,
+        frozenset(reject_symbol or ()),
+        seed,
+        accept_duplicates,
+        on_duplicate_connection,
+        reset_on_logon,
+        cancel_on_disconnect,
     )
     if engine == "native":
         from gateway.broker.native_engine import NativeEngine  # noqa: PLC0415

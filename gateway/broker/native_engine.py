@@ -113,15 +113,26 @@ class Counterparty:
             if event.kind == "MESSAGE":
                 self._take(event.data)
             else:
-                log.info(event.kind.lower(), session=":".join(self.identity), a=event.a, b=event.b,
-                         text=event.data.decode("ascii", "replace"))
+                log.info(
+                    event.kind.lower(),
+                    session=":".join(self.identity),
+                    a=event.a,
+                    b=event.b,
+                    text=event.data.decode("ascii", "replace"),
+                )
 
     def _take(self, message: bytes) -> None:
         received = time.time_ns()
         fields = decode_fields(message)
         msg_type = fields[2][1]
         outcome = self.desk.take(msg_type, fields)
-        self.desk.record(msg_type, fields, received, outcome, [self._send(r.msg_type, encode_body(r.fields)) for r in outcome.replies])
+        self.desk.record(
+            msg_type,
+            fields,
+            received,
+            outcome,
+            [self._send(r.msg_type, encode_body(r.fields)) for r in outcome.replies],
+        )
 
     def _send(self, msg_type: str, body: bytes) -> int:
         """MsgSeqNum of the reply; 0: it waits."""
@@ -218,7 +229,9 @@ class NativeEngine:
         try:
             server = await loop.create_server(lambda: Link(self), self._options.host, self._options.port)
         except OSError as error:
-            raise GatewayError(f"cannot listen on {self._options.host}:{self._options.port}: {error.strerror}") from None
+            raise GatewayError(
+                f"cannot listen on {self._options.host}:{self._options.port}: {error.strerror}"
+            ) from None
         print(f"listening on {self._options.host}:{server.sockets[0].getsockname()[1]}", flush=True)
         await stopped.wait()
         await self._stop(server)

@@ -61,15 +61,21 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.book = Book(
-            self.session.begin_string, f"{time.time_ns() // 1_000_000:x}", self.options.fill,
-            self.options.reject_symbols, self.options.seed, self.options.accept_duplicates,
+            self.session.begin_string,
+            f"{time.time_ns() // 1_000_000:x}",
+            self.options.fill,
+            self.options.reject_symbols,
+            self.options.seed,
+            self.options.accept_duplicates,
         )
 
     def take(self, msg_type: str, fields: Fields) -> Outcome:
         """Hands an application message to the book."""
         return self.book.take(msg_type, fields, utc_timestamp(time.time_ns(), 3).decode())
 
-    def record(self, msg_type: str, fields: Fields, received_wall_ns: int, outcome: Outcome, numbers: list[int]) -> None:
+    def record(
+        self, msg_type: str, fields: Fields, received_wall_ns: int, outcome: Outcome, numbers: list[int]
+    ) -> None:
         """Writes the ledger's entry; `numbers` are the MsgSeqNums of the replies, 0 where unknown."""
         values = dict(reversed(fields))
         entry: dict[str, Any] = {

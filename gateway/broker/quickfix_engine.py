@@ -93,9 +93,7 @@ class BrokerApplication(fix.Application):  # type: ignore[misc]
 def run_quickfix(options: BrokerOptions) -> None:
     """Serves until SIGTERM or SIGINT. Raises GatewayError: cannot listen, or the store cannot be used."""
     ledger = Ledger(options.ledger)
-    desks = {
-        fix.SessionID(*identity).toString(): Desk(identity, options, ledger) for identity in options.sessions
-    }
+    desks = {fix.SessionID(*identity).toString(): Desk(identity, options, ledger) for identity in options.sessions}
     with tempfile.TemporaryDirectory() as scratch:
         store_path = options.store or Path(scratch) / "store"
         store_path.mkdir(parents=True, exist_ok=True)

@@ -152,7 +152,10 @@ class Session(Section):
     def identity(self) -> tuple[str, ...]:
         """What makes it one session."""
         return (
-            self.begin_string, self.sender_comp_id, self.sender_sub_id or "", self.target_comp_id,
+            self.begin_string,
+            self.sender_comp_id,
+            self.sender_sub_id or "",
+            self.target_comp_id,
             self.target_sub_id or "",
         )
 

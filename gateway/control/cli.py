@@ -58,7 +58,9 @@ def solo(config: ConfigOption, node: NodeOption) -> None:
 def act_alone(
     config: ConfigOption,
     node: NodeOption,
-    accept_loss: Annotated[bool, typer.Option(help="you vouch that the peer is dead and accept that records may be missing")] = False,
+    accept_loss: Annotated[
+        bool, typer.Option(help="you vouch that the peer is dead and accept that records may be missing")
+    ] = False,
 ) -> None:
     """Makes NODE primary although it may not have the whole log. The last resort."""
     if not accept_loss:
@@ -103,7 +105,19 @@ def _command(config: Path, node: str, path: str, body: dict[str, Any] | None = N
 
 def _print(states: dict[str, Any]) -> None:
     table = Table()
-    for heading in ("node", "role", "epoch", "release", "in sync", "last LSN", "released", "session", "state", "next out", "next in"):
+    for heading in (
+        "node",
+        "role",
+        "epoch",
+        "release",
+        "in sync",
+        "last LSN",
+        "released",
+        "session",
+        "state",
+        "next out",
+        "next in",
+    ):
         table.add_column(heading)
     for node, state in states.items():
         if "error" in state:
@@ -111,12 +125,19 @@ def _print(states: dict[str, Any]) -> None:
             continue
         for i, entry in enumerate(state["sessions"]):
             first = (
-                node, state["role"].lower(), str(state["epoch"]), state["release"].lower(),
-                " ".join(state["register"]["in_sync"]), str(state["log"]["last_lsn"]), str(state["log"]["released_lsn"]),
+                node,
+                state["role"].lower(),
+                str(state["epoch"]),
+                state["release"].lower(),
+                " ".join(state["register"]["in_sync"]),
+                str(state["log"]["last_lsn"]),
+                str(state["log"]["released_lsn"]),
             )
             table.add_row(
-                *(first if i == 0 else [""] * len(first)), entry["name"], entry["state"].lower(),
-                str(entry["next_out"]), str(entry["next_in"]),
+                *(first if i == 0 else [""] * len(first)),
+                entry["name"],
+                entry["state"].lower(),
+                str(entry["next_out"]),
+                str(entry["next_in"]),
             )
     Console().print(table)
-

@@ -50,7 +50,9 @@ class ControlClient:
             ) as response:
                 answer: dict[str, Any] = orjson.loads(await response.read())
         except (aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, OSError, orjson.JSONDecodeError) as error:
-            raise ControlError(f"node {node} at {section.control} does not answer: {error or type(error).__name__}") from None
+            raise ControlError(
+                f"node {node} at {section.control} does not answer: {error or type(error).__name__}"
+            ) from None
         if "error" in answer:
             raise ControlError(f"node {node}: {answer['error']}")
         return answer

@@ -123,9 +123,23 @@ class Conductor:
     async def _trade(self) -> None:
         options = self.options
         client = await self.world.start(
-            "client", "demo-client", "--config", str(self.world.config), "--client", CLIENT, "--session", SESSION,
-            "--orders", str(options.orders), "--rate", str(options.rate), "--count", str(options.count),
-            "--record", str(self.world.client_record), pipe=True,
+            "client",
+            "demo-client",
+            "--config",
+            str(self.world.config),
+            "--client",
+            CLIENT,
+            "--session",
+            SESSION,
+            "--orders",
+            str(options.orders),
+            "--rate",
+            str(options.rate),
+            "--count",
+            str(options.count),
+            "--record",
+            str(self.world.client_record),
+            pipe=True,
         )
         reader = asyncio.create_task(self._follow_client(client))
         try:
@@ -152,7 +166,9 @@ class Conductor:
         status = await self._status(successor)
         assert status is not None
         self.kills.append(Kill(victim, successor, status["epoch"], killed_at))
-        self.view.event(f"node {successor} took over as primary of epoch {status['epoch']}, session logged on and ready")
+        self.view.event(
+            f"node {successor} took over as primary of epoch {status['epoch']}, session logged on and ready"
+        )
         await asyncio.sleep(REPAIR_PAUSE_S)
         await self.world.start_node(victim)
         self.view.event(f"node {victim} starts again")

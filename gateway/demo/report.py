@@ -35,15 +35,29 @@ def print_result(console: Console, result: DemoResult) -> None:
         counts.add_row(f"{finding.name} {mark}", str(finding.count))
     console.print(counts)
     times = Table(title="Takeovers: milliseconds from SIGKILL to the end of each step")
-    for heading in ("killed", "new primary", "epoch", "detect", "register", "connect", "logon", "ready",
-                    "first new order at broker", "MsgSeqNum before", "after"):
+    for heading in (
+        "killed",
+        "new primary",
+        "epoch",
+        "detect",
+        "register",
+        "connect",
+        "logon",
+        "ready",
+        "first new order at broker",
+        "MsgSeqNum before",
+        "after",
+    ):
         times.add_column(heading, justify="right")
     for takeover in result.takeovers:
         values = takeover.as_dict()
         times.add_row(
-            takeover.killed, takeover.successor, str(takeover.epoch),
+            takeover.killed,
+            takeover.successor,
+            str(takeover.epoch),
             *(f"{values[step]:.2f}" if values[step] is not None else "-" for step in STEPS),
-            str(takeover.last_seq_before), str(takeover.first_seq_after),
+            str(takeover.last_seq_before),
+            str(takeover.first_seq_after),
         )
     console.print(times)
     latencies = Table(title="Latency seen by the client, microseconds")

@@ -64,9 +64,16 @@ def takeover_times(kill: Kill, node_dir: Path, broker: BrokerEvidence, numbers: 
         default=None,
     )
     return TakeoverTimes(
-        kill.node, kill.successor, kill.epoch, round(suspected_ms, 3), since_kill(steps["register_won"]),
-        since_kill(session["connected"]), since_kill(session["logged_on"]), since_kill(session["ready"]),
-        None if first is None else round((first - kill.wall_ns) / NS_PER_MS, 3), *numbers,
+        kill.node,
+        kill.successor,
+        kill.epoch,
+        round(suspected_ms, 3),
+        since_kill(steps["register_won"]),
+        since_kill(session["connected"]),
+        since_kill(session["logged_on"]),
+        since_kill(session["ready"]),
+        None if first is None else round((first - kill.wall_ns) / NS_PER_MS, 3),
+        *numbers,
     )
 
 
@@ -83,6 +90,8 @@ def _percentiles(values_ns: list[int]) -> dict[str, float]:
     if not values_ns:
         return {}
     values = np.asarray(values_ns, dtype=np.float64) / NS_PER_US
-    result = {f"p{p:g}": round(float(v), 1) for p, v in zip(PERCENTILES, np.percentile(values, PERCENTILES), strict=True)}
+    result = {
+        f"p{p:g}": round(float(v), 1) for p, v in zip(PERCENTILES, np.percentile(values, PERCENTILES), strict=True)
+    }
     result["max"] = round(float(values.max()), 1)
     return result

@@ -45,7 +45,9 @@ def trade(
 class Trader:
     """Submits at a pace, reads meanwhile, and stops when all is answered and quiet."""
 
-    def __init__(self, client: Client, name: str, session: str, orders: list[FileOrder], recorder: ClientRecorder) -> None:
+    def __init__(
+        self, client: Client, name: str, session: str, orders: list[FileOrder], recorder: ClientRecorder
+    ) -> None:
         self._client = client
         self._name = name
         self._session = session

@@ -29,7 +29,9 @@ class PlainView:
     def __enter__(self) -> PlainView:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         pass
 
     def event(self, text: str) -> None:
@@ -62,7 +64,9 @@ class LiveView:
         self._live.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._live.__exit__(kind, error, trace)
 
     def event(self, text: str) -> None:
@@ -80,7 +84,17 @@ class LiveView:
 
     def _draw(self) -> Group:
         table = Table(expand=False)
-        for heading in ("node", "role", "epoch", "release", "last LSN", "acknowledged", "session", "next out", "next in"):
+        for heading in (
+            "node",
+            "role",
+            "epoch",
+            "release",
+            "last LSN",
+            "acknowledged",
+            "session",
+            "next out",
+            "next in",
+        ):
             table.add_column(heading)
         for node, status in self._statuses.items():
             if status is None:
@@ -90,9 +104,14 @@ class LiveView:
             session = status["sessions"][0]
             leads = status["role"] == "PRIMARY"
             table.add_row(
-                node, f"[{colour}]{status['role'].lower()}[/{colour}]", str(status["epoch"]),
-                status["release"].lower() if leads else "", str(status["log"]["last_lsn"]),
-                str(status["peer"]["received_lsn"]) if leads else "", session["state"].lower() if leads else "mirrored",
-                str(session["next_out"]), str(session["next_in"]),
+                node,
+                f"[{colour}]{status['role'].lower()}[/{colour}]",
+                str(status["epoch"]),
+                status["release"].lower() if leads else "",
+                str(status["log"]["last_lsn"]),
+                str(status["peer"]["received_lsn"]) if leads else "",
+                session["state"].lower() if leads else "mirrored",
+                str(session["next_out"]),
+                str(session["next_in"]),
             )
         return Group(table, self._bars, Panel("\n".join(self._events), title="what happens", expand=True))

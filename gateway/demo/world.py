@@ -104,8 +104,20 @@ class World:
     async def start_broker(self) -> None:
         """Starts the broker simulator and returns when it accepts connections."""
         await self.start(
-            "broker", "broker-sim", "--host", LOOPBACK, "--port", str(self.broker_port), "--engine", self.engine,
-            "--session", f"{BEGIN_STRING}:{TARGET}:{SENDER}", "--ledger", str(self.ledger), "--store", "memory",
+            "broker",
+            "broker-sim",
+            "--host",
+            LOOPBACK,
+            "--port",
+            str(self.broker_port),
+            "--engine",
+            self.engine,
+            "--session",
+            f"{BEGIN_STRING}:{TARGET}:{SENDER}",
+            "--ledger",
+            str(self.ledger),
+            "--store",
+            "memory",
         )
         await self._until_listening(self.broker_port, "broker")
 
@@ -117,8 +129,13 @@ class World:
         """Starts `gateway ARGUMENTS` as process `name`; its output goes to NAME.log, standard output to a pipe if asked."""
         with (self.directory / f"{name}.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "gateway", *arguments,
-                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE if pipe else log, stderr=log,
+                sys.executable,
+                "-m",
+                "gateway",
+                *arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE if pipe else log,
+                stderr=log,
                 start_new_session=True,
             )
         self.processes[name] = process
@@ -177,7 +194,14 @@ class World:
         names = ("a_udp", "a_trip", "a_clients", "a_control", "b_udp", "b_trip", "b_clients", "b_control", "broker")
         self.config.write_text(
             CONFIG.format(
-                host=LOOPBACK, session=SESSION, client=CLIENT, sender=SENDER, target=TARGET, begin_string=BEGIN_STRING,
-                mode=mode, reactor=reactor, **dict(zip(names, ports, strict=True)),
+                host=LOOPBACK,
+                session=SESSION,
+                client=CLIENT,
+                sender=SENDER,
+                target=TARGET,
+                begin_string=BEGIN_STRING,
+                mode=mode,
+                reactor=reactor,
+                **dict(zip(names, ports, strict=True)),
             )
         )

@@ -133,7 +133,9 @@ def _add_session(node: Node, session: Session) -> None:
         sender_comp_id=session.sender_comp_id,
         target_comp_id=session.target_comp_id,
         extra_ids=_fields(
-            (50, session.sender_sub_id), (142, session.sender_location_id), (57, session.target_sub_id),
+            (50, session.sender_sub_id),
+            (142, session.sender_location_id),
+            (57, session.target_sub_id),
             (143, session.target_location_id),
         ),
         logon_fields=_logon_fields(session),
@@ -161,7 +163,9 @@ def _add_session(node: Node, session: Session) -> None:
 
 def _logon_fields(session: Session) -> bytes:
     """Username (553) and Password (554)."""
-    password = read_secret(f"password of session {session.name!r}", env=session.password_env, file=session.password_file)
+    password = read_secret(
+        f"password of session {session.name!r}", env=session.password_env, file=session.password_file
+    )
     return _fields((553, session.username), (554, password.decode() or None))
 
 

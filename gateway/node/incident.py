@@ -149,10 +149,15 @@ class IncidentRecorder:
     def _open(self, note: Note, numbers: list[tuple[int, int]]) -> Incident:
         mono_ns, wall_ns = self._suspected or (note.mono_ns, note.wall_ns)
         self.current = Incident(
-            self._node, note.c, self._cause, mono_ns, wall_ns, self._won, note.mono_ns, epoch_lsn=note.b,
-            sessions={
-                index: SessionSteps(name, *numbers[index]) for index, name in enumerate(self._session_names)
-            },
+            self._node,
+            note.c,
+            self._cause,
+            mono_ns,
+            wall_ns,
+            self._won,
+            note.mono_ns,
+            epoch_lsn=note.b,
+            sessions={index: SessionSteps(name, *numbers[index]) for index, name in enumerate(self._session_names)},
         )
         self._suspected = None
         self._won = 0

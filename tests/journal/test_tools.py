@@ -26,7 +26,9 @@ def path(tmp_path):
     with Journal.open(tmp_path / "journal", segment_bytes=1 << 16, max_records=1 << 12, max_seq=1 << 10) as journal:
         journal.append(names.EPOCH, 0, b"", epoch=3)
         journal.append(names.OUT, 0, LOGON, seq=1, epoch=3, time_ns=1_700_000_000_123_456_789)
-        journal.append(names.IN, 0, b"8=FIX.4.4\x0135=8\x0158=caf\xe9\x01", seq=1, aux=2, epoch=3, flags=names.APPLICATION)
+        journal.append(
+            names.IN, 0, b"8=FIX.4.4\x0135=8\x0158=caf\xe9\x01", seq=1, aux=2, epoch=3, flags=names.APPLICATION
+        )
         journal.append(names.STATE, 0, struct.pack("<QQ", 7, 9), aux=2, epoch=3)
         journal.append(names.STATE, 0, b"\x01", aux=3, epoch=3, client=4)
         journal.append(names.REJECTED, 0, struct.pack("<H", 2) + b"A1" + b"throttle", aux=12, epoch=3)
@@ -73,7 +75,9 @@ def test_the_fields_behind_a_secret_with_soh_in_it_are_read_right():
     assert dict(fields)[108] == "30"
 
 
-@pytest.mark.parametrize("start", [b"96=", b"95=\x0196=", b"95=x\x0196=", b"95=99\x0196=", b"95=3\x0196=", b"1402=", b"1404="])
+@pytest.mark.parametrize(
+    "start", [b"96=", b"95=\x0196=", b"95=x\x0196=", b"95=99\x0196=", b"95=3\x0196=", b"1402=", b"1404="]
+)
 def test_a_secret_of_unclear_length_hides_all_that_follows(start):
     fields = masked_fields(b"35=A\x01" + start + b"abcd\x01efgh\x0158=ijkl\x01")
     text = json.dumps(fields)
@@ -86,8 +90,14 @@ def test_any_bytes_can_be_shown(payload):
     masked_fields(payload)
 
 
-@given(st.lists(st.tuples(st.integers(1, 2000).filter(lambda tag: tag not in (90, 95, 1401, 1403, *SECRET_TAGS)),
-                          st.text("abc =|", min_size=1, max_size=8))))
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(1, 2000).filter(lambda tag: tag not in (90, 95, 1401, 1403, *SECRET_TAGS)),
+            st.text("abc =|", min_size=1, max_size=8),
+        )
+    )
+)
 def test_what_is_no_secret_is_shown_as_it_is(fields):
     message = "".join(f"{tag}={value}\x01" for tag, value in fields).encode()
     assert masked_fields(message) == fields

@@ -113,7 +113,10 @@ def test_an_abandoned_reservation_leaves_nothing(journal, tmp_path):
     assert journal.last_lsn == 1
     journal.append(names.OUT, 0, b"after", seq=2)
     journal.reserve_and_abandon(b"\xff" * 900)
-    assert [record.payload for record in Journal.open(tmp_path / "journal", read_only=True).records()] == [b"before", b"after"]
+    assert [record.payload for record in Journal.open(tmp_path / "journal", read_only=True).records()] == [
+        b"before",
+        b"after",
+    ]
     journal.close()
     with open_small(tmp_path / "journal") as again:
         assert [record.payload for record in again.records()] == [b"before", b"after"]
@@ -182,8 +185,18 @@ def test_an_existing_journal_keeps_its_segment_size(tmp_path):
         assert journal.segment_bytes == SEGMENT_BYTES
 
 
-@pytest.mark.parametrize("wrong", [{"segment_bytes": 1000}, {"segment_bytes": (1 << 16) + 8}, {"segment_bytes": 1 << 32},
-                                   {"max_sessions": 0}, {"max_sessions": 65537}, {"max_records": 0}, {"max_seq": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"segment_bytes": 1000},
+        {"segment_bytes": (1 << 16) + 8},
+        {"segment_bytes": 1 << 32},
+        {"max_sessions": 0},
+        {"max_sessions": 65537},
+        {"max_records": 0},
+        {"max_seq": 0},
+    ],
+)
 def test_sizes_out_of_bounds_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Journal.memory(**wrong)
@@ -325,8 +338,14 @@ def test_a_closed_journal_refuses_everything_and_reads_nothing(tmp_path):
     next(iterator)
     journal.close()
     journal.close()
-    for use in (lambda: journal.append(names.OUT, 0, b"x"), journal.flush, journal.prepare, lambda: journal.truncate(1),
-                lambda: journal.append_raw(bytes(48)), journal.next_incarnation):
+    for use in (
+        lambda: journal.append(names.OUT, 0, b"x"),
+        journal.flush,
+        journal.prepare,
+        lambda: journal.truncate(1),
+        lambda: journal.append_raw(bytes(48)),
+        journal.next_incarnation,
+    ):
         with pytest.raises(JournalError, match="closed"):
             use()
     assert journal.find(0, OUT, 1) is None
@@ -367,8 +386,13 @@ class AgainstAList(RuleBasedStateMachine):
         self.journal = open_small(self.path)
         self.model = []
 
-    @rule(kind=st.sampled_from([names.OUT, names.IN, names.CHECKPOINT]), session=st.integers(0, 5), payload=payloads,
-          seq=st.integers(0, 6) | st.integers(1020, 1030), newer=st.integers(0, 1))
+    @rule(
+        kind=st.sampled_from([names.OUT, names.IN, names.CHECKPOINT]),
+        session=st.integers(0, 5),
+        payload=payloads,
+        seq=st.integers(0, 6) | st.integers(1020, 1030),
+        newer=st.integers(0, 1),
+    )
     def append(self, kind, session, payload, seq, newer):
         epoch = max(1, self.journal.last_epoch + newer)
         lsn = self.journal.append(kind, session, payload, seq=seq, epoch=epoch)
@@ -403,7 +427,7 @@ class AgainstAList(RuleBasedStateMachine):
         if orderly:
             self.journal.close()
         else:
-            del self.journal            # nothing is written any more, as after a kill
+            del self.journal  # nothing is written any more, as after a kill
         self.journal = open_small(self.path)
         assert not self.journal.recovery.torn
         assert not self.journal.recovery.tail_may_be_lost
@@ -437,7 +461,9 @@ class AgainstAList(RuleBasedStateMachine):
     @invariant()
     def same_epochs(self):
         for epoch in range(self.journal.last_epoch + 2):
-            assert self.journal.end_of_epoch(epoch) == max((lsn for lsn, of, *_ in self.model if of <= epoch), default=0)
+            assert self.journal.end_of_epoch(epoch) == max(
+                (lsn for lsn, of, *_ in self.model if of <= epoch), default=0
+            )
 
     def teardown(self):
         if hasattr(self, "journal"):
@@ -456,5 +482,9 @@ def test_against_a_list(tmp_path):
     from hypothesis.stateful import run_state_machine_as_test
 
     machine = type("Machine", (AgainstAList,), {"root": str(tmp_path)})
-    run_state_machine_as_test(machine, settings=settings(
-        max_examples=120, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)))
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=120, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )

@@ -18,7 +18,7 @@ from gateway.native.journal import Journal
 
 SEGMENT_BYTES = 1 << 16
 PAGE = 4096
-PER_SEGMENT = (SEGMENT_BYTES - PAGE) // 248       # records of 200 payload bytes
+PER_SEGMENT = (SEGMENT_BYTES - PAGE) // 248  # records of 200 payload bytes
 SMALL = {"segment_bytes": SEGMENT_BYTES, "max_records": 1 << 16, "max_sessions": 4, "max_seq": 1 << 10}
 
 # Offsets in journal.meta and in a segment's header.
@@ -113,7 +113,7 @@ def test_a_killed_writer_leaves_a_clean_prefix_with_all_that_it_told(tmp_path):
             assert not journal.recovery.torn
             assert not journal.recovery.power_lost
             assert not journal.recovery.tail_may_be_lost
-            assert journal.last_lsn >= told - 100       # a truncation takes 100
+            assert journal.last_lsn >= told - 100  # a truncation takes 100
             for lsn, record in enumerate(journal.records(), 1):
                 assert record.lsn == record.seq == lsn
                 assert record.payload == b"%d " % lsn * (1 + lsn * 7919 % 90)
@@ -168,7 +168,7 @@ def test_a_chopped_tail_is_cut_off_reported_and_kept(tmp_path_factory, count, da
         assert found.lost_from_lsn == count
         assert found.torn == (size > offset)
         if found.torn:
-            assert found.torn_file.read_bytes() == records[-1].raw[:size - offset].rstrip(b"\0")
+            assert found.torn_file.read_bytes() == records[-1].raw[: size - offset].rstrip(b"\0")
             assert found.truncated_bytes == found.torn_file.stat().st_size
         fill(journal, 2)
     with open_small(path) as journal:
@@ -250,7 +250,7 @@ def test_damage_in_the_middle_is_refused_and_nothing_is_changed(tmp_path_factory
     assert "gateway journal verify" in message
     assert {file.name: file.read_bytes() for file in path.glob("0*.log")} == before
     with Journal.open(path, read_only=True) as reader:
-        assert list(reader.records()) == records[:lsn - 1]
+        assert list(reader.records()) == records[: lsn - 1]
         assert f"LSN {lsn} " in reader.recovery.damage
 
 
@@ -447,7 +447,9 @@ except JournalError as error:
 
 
 def test_without_space_a_new_journal_is_refused_and_can_be_made_later(tmp_path):
-    done = subprocess.run([sys.executable, "-c", FULL_AT_ONCE, str(tmp_path)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_AT_ONCE, str(tmp_path)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "File too large: free space or mend the disk" in done.stdout
     made(tmp_path, 3)
