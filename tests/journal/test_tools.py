@@ -121,12 +121,14 @@ def test_verify_works_beside_a_live_node(tmp_path):
 
 
 def test_verify_tells_of_damage_and_leaves_it(path):
+    with Journal.open(path, read_only=True) as journal:
+        _, offset = journal.place_of(2)
     segment = path / f"{1:020d}.log"
     content = bytearray(segment.read_bytes())
-    content[4096 + 60] ^= 1
+    content[offset + 50] ^= 1
     segment.write_bytes(content)
     output = run("verify", path, code=1)
-    assert "LSN 1 is damaged" in output
+    assert "LSN 2 is damaged" in output
     assert segment.read_bytes() == content
 
 
