@@ -1,4 +1,4 @@
-"""Builds gateway.native. Sources live in native/; gateway/native is a link to it, so that cimport, wheel and editable agree."""
+"""Builds gateway.native. Sources live in native/; gateway/native is a link to it, so cimport, wheel and editable agree."""
 
 import os
 from pathlib import Path
@@ -15,10 +15,14 @@ DIRECTIVES = {
     "initializedcheck": False,
     "embedsignature": True,
 }
+JOBS = len(os.sched_getaffinity(0))
 
 extensions = [
     Extension(f"gateway.native.{source.stem}", [str(source)], extra_compile_args=COMPILE_ARGS)
     for source in sorted(Path("gateway/native").glob("*.pyx"))
 ]
 
-setup(ext_modules=cythonize(extensions, compiler_directives=DIRECTIVES, nthreads=os.cpu_count() or 1))
+setup(
+    ext_modules=cythonize(extensions, compiler_directives=DIRECTIVES, nthreads=JOBS),
+    options={"build_ext": {"parallel": JOBS}},
+)
