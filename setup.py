@@ -1,4 +1,4 @@
-"""Builds gateway.native. Sources live in native/; gateway/native is a link to it, so cimport, wheel and editable agree."""
+"""Builds gateway.native. Sources live in native/; gateway/native is a link to it, so cimport, wheel, editable agree."""
 
 import os
 from pathlib import Path

@@ -1,7 +1,7 @@
 """The journal's append path, measured inside native code: `pytest bench/bench_journal.py`.
 
-A record of 250 payload bytes is reserved, filled, sealed (CRC-32C) and indexed. `ns_per_append` counts batches of 64, so
-that the clock's own cost vanishes; the percentiles time each append by itself and contain some 20 ns of clock. With
+A record of 250 payload bytes is reserved, filled, sealed (CRC-32C) and indexed. `ns_per_append` counts batches of 64,
+so that the clock's own cost vanishes; the percentiles time each append by itself and contain some 20 ns of clock. With
 `every`, the flusher writes to the disk of the temporary directory meanwhile, on another core.
 """
 

@@ -17,9 +17,10 @@ import subprocess
 import sys
 import sysconfig
 import time
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Iterator, List, Optional, Tuple  # noqa: UP035
+from typing import IO
 
 ROOT = Path(__file__).resolve().parents[1]
 MIN_PYTHON = (3, 11)
@@ -46,7 +47,7 @@ class BootstrapError(Exception):
     """Something is missing or failed; the text says what, and the remedy."""
 
 
-def main(arguments: List[str]) -> int:  # noqa: UP006
+def main(arguments: list[str]) -> int:
     """Prepares the checkout and runs `demo` or `test`; the exit status. `demo` replaces this process."""
     if not arguments or arguments[0] not in ("demo", "test"):
         print(USAGE, file=sys.stderr)
@@ -61,11 +62,11 @@ def main(arguments: List[str]) -> int:  # noqa: UP006
     except KeyboardInterrupt:
         print("\nbootstrap: interrupted; run it again to go on", file=sys.stderr)
         return 130
-    if command == "test":
-        return run_checks(ROOT, rest)
-    sys.stdout.flush()
-    python = str(ROOT / ".venv/bin/python")
-    os.execve(python, [python, "-m", "gateway", "demo", *rest], own_environment(ROOT))
+    if command == "demo":
+        sys.stdout.flush()
+        python = str(ROOT / ".venv/bin/python")
+        os.execve(python, [python, "-m", "gateway", "demo", *rest], own_environment(ROOT))
+    return run_checks(ROOT, rest)
 
 
 def require_host(with_tests: bool) -> None:
@@ -75,7 +76,7 @@ def require_host(with_tests: bool) -> None:
         raise BootstrapError("this host lacks:\n  " + "\n  ".join(lacking) + f"\nOn Debian or Ubuntu: {REMEDY}")
 
 
-def missing_from_host(with_tests: bool) -> List[str]:  # noqa: UP006
+def missing_from_host(with_tests: bool) -> list[str]:
     """One line for each thing that the build needs and this host has not."""
     lacking = []
     if sys.platform != "linux":
@@ -154,7 +155,7 @@ class Installation:
         stamps = [self.stamp(True)] if with_tests else [self.stamp(True), self.stamp(False)]
         return any(_text(stamp) == wanted for stamp in stamps) and not self.unbuilt()
 
-    def unbuilt(self) -> List[str]:  # noqa: UP006
+    def unbuilt(self) -> list[str]:
         """Names of the native modules that have no compiled form beside them."""
         suffix = sysconfig.get_config_var("EXT_SUFFIX")
         sources = sorted((self.root / "native").glob("*.pyx"))
@@ -214,17 +215,17 @@ class Installation:
         self._pip("installing the tests' tools", ["install", *(set(tools) - set(quickfix))], lock)
         self._pip("installing quickfix: compiled from source, once, for about 3 minutes", ["install", *quickfix], lock)
 
-    def _requirements(self, which: str) -> List[str]:  # noqa: UP006
+    def _requirements(self, which: str) -> list[str]:
         import tomllib  # noqa: PLC0415  (an older Python, which has none, has been told so before)
 
         project = tomllib.loads((self.root / "pyproject.toml").read_text())
         found = project["build-system"]["requires"] if which == "build" else _extra(project, which)
         return [str(requirement) for requirement in found]
 
-    def _pip(self, what: str, arguments: List[str], lock: IO[str]) -> None:  # noqa: UP006
+    def _pip(self, what: str, arguments: list[str], lock: IO[str]) -> None:
         self._step(what, [str(self.venv / "bin/python"), "-m", "pip", *arguments], lock)
 
-    def _step(self, what: str, command: List[str], lock: IO[str]) -> None:  # noqa: UP006
+    def _step(self, what: str, command: list[str], lock: IO[str]) -> None:
         """Runs `command` with its output in the log. Raises BootstrapError with the log's end."""
         with self.log.open("a") as log:
             log.write(f"\n== {what}: {shlex.join(command)}\n")
@@ -245,11 +246,11 @@ class Installation:
             raise BootstrapError(f"{what} failed (status {status}). The end of {self.log}:\n{tail(self.log)}")
 
 
-def _extra(project: dict[str, dict[str, dict[str, List[str]]]], name: str) -> List[str]:  # noqa: UP006
+def _extra(project: dict[str, dict[str, dict[str, list[str]]]], name: str) -> list[str]:
     return project["project"]["optional-dependencies"][name]
 
 
-def _text(path: Path) -> Optional[str]:  # noqa: UP007, UP045
+def _text(path: Path) -> str | None:
     try:
         return path.read_text()
     except OSError:
@@ -286,9 +287,9 @@ def _wait_showing(what: str, process: subprocess.Popen[bytes]) -> int:
     return process.returncode
 
 
-def run_checks(root: Path, arguments: List[str]) -> int:  # noqa: UP006
+def run_checks(root: Path, arguments: list[str]) -> int:
     """Runs every check, one after the other, and sums up; 1 if any failed. `arguments` are for pytest."""
-    results: List[Tuple[str, int, float]] = []  # noqa: UP006
+    results: list[tuple[str, int, float]] = []
     for name, command in CHECKS:
         print(f"\n=== {name}", flush=True)
         extra = arguments if name == "pytest" else []

@@ -22,7 +22,8 @@ cdef enum:
 cdef enum datagram_kind:
     DATAGRAM_HELLO = 1       # to_incarnation may be 0 or stale: only asks the peer to learn our incarnation and answer
     DATAGRAM_HEARTBEAT = 2   # either way, every heartbeat_interval; header fields only
-    DATAGRAM_DATA = 3        # whole records, back to back at 8-byte alignment, first_lsn .. first_lsn+count-1; or one fragment
+    # whole records, back to back at 8-byte alignment, first_lsn .. first_lsn+count-1; or one fragment
+    DATAGRAM_DATA = 3
     DATAGRAM_ACK = 4         # receiver -> primary: body is ack_body_t and NAK ranges
     DATAGRAM_JOIN = 5        # standby -> primary: "my log ends at (last_epoch, last_lsn), let me follow epoch"
     DATAGRAM_JOIN_REPLY = 6  # primary -> standby: common point (see sender.pxd)
@@ -49,7 +50,7 @@ cdef struct datagram_header_t:
     uint32_t last_epoch      # epoch of the record last_lsn
     uint16_t count           # DATA: records
     uint16_t body_bytes
-    uint32_t fragment_offset # DATA with count 0: a piece of record first_lsn, at this offset of it
+    uint32_t fragment_offset  # DATA with count 0: a piece of record first_lsn, at this offset of it
     uint32_t fragment_total  # its whole length
     uint64_t released_lsn    # primary: released up to here (diagnosis)
     uint64_t reserved
@@ -83,18 +84,22 @@ cdef struct channel_t:
     uint64_t opened
 
 
-cdef void channel_init(channel_t* c, const uint8_t* key, uint32_t pair_id, uint8_t node, uint64_t incarnation) noexcept nogil
+cdef void channel_init(channel_t* c, const uint8_t* key, uint32_t pair_id, uint8_t node,
+                       uint64_t incarnation) noexcept nogil
 
-# Completes header and MAC of a datagram whose body of `body_bytes` is already in place at buffer + DATAGRAM_HEADER_BYTES.
-# Caller has set kind, flags, epoch, first_lsn, last_lsn, last_epoch, count, fragment_*; returns the total length.
-cdef size_t channel_seal(channel_t* c, uint8_t* buffer, uint8_t to_node, size_t body_bytes, uint64_t wall_ns) noexcept nogil
+# Completes header and MAC of a datagram whose body of `body_bytes` is already in place at buffer +
+# DATAGRAM_HEADER_BYTES. Caller has set kind, flags, epoch, first_lsn, last_lsn, last_epoch, count, fragment_*; returns
+# the total length.
+cdef size_t channel_seal(channel_t* c, uint8_t* buffer, uint8_t to_node, size_t body_bytes,
+                         uint64_t wall_ns) noexcept nogil
 
 # The same for a HELLO, which names the incarnation that the peer claims to have (0: none heard of yet).
 cdef size_t channel_seal_hello(channel_t* c, uint8_t* buffer, uint8_t to_node, uint64_t to_incarnation,
                                uint64_t wall_ns) noexcept nogil
 
 # Nothing in the datagram is looked at before its MAC is right. On OPEN_OK header[0] points into data.
-cdef open_status channel_open(channel_t* c, const uint8_t* data, size_t size, const datagram_header_t** header) noexcept nogil
+cdef open_status channel_open(channel_t* c, const uint8_t* data, size_t size,
+                              const datagram_header_t** header) noexcept nogil
 
 cdef inline const uint8_t* datagram_body(const datagram_header_t* header) noexcept nogil:
     return <const uint8_t*>header + DATAGRAM_HEADER_BYTES

@@ -19,7 +19,8 @@ cdef enum:
     DATAGRAM_MAGIC = 0x5847          # "GX"
 
 
-cdef void channel_init(channel_t* c, const uint8_t* key, uint32_t pair_id, uint8_t node, uint64_t incarnation) noexcept nogil:
+cdef void channel_init(channel_t* c, const uint8_t* key, uint32_t pair_id, uint8_t node,
+                       uint64_t incarnation) noexcept nogil:
     memset(c, 0, sizeof(channel_t))
     memcpy(c.key, key, 16)
     c.pair_id = pair_id
@@ -27,7 +28,8 @@ cdef void channel_init(channel_t* c, const uint8_t* key, uint32_t pair_id, uint8
     c.incarnation = incarnation
 
 
-cdef size_t channel_seal(channel_t* c, uint8_t* buffer, uint8_t to_node, size_t body_bytes, uint64_t wall_ns) noexcept nogil:
+cdef size_t channel_seal(channel_t* c, uint8_t* buffer, uint8_t to_node, size_t body_bytes,
+                         uint64_t wall_ns) noexcept nogil:
     return seal(c, buffer, to_node, body_bytes, c.peer_incarnation[to_node], wall_ns)
 
 
@@ -36,7 +38,8 @@ cdef size_t channel_seal_hello(channel_t* c, uint8_t* buffer, uint8_t to_node, u
     return seal(c, buffer, to_node, 0, to_incarnation, wall_ns)
 
 
-cdef open_status channel_open(channel_t* c, const uint8_t* data, size_t size, const datagram_header_t** header) noexcept nogil:
+cdef open_status channel_open(channel_t* c, const uint8_t* data, size_t size,
+                              const datagram_header_t** header) noexcept nogil:
     cdef open_status status = inspect(c, data, size)
     cdef const datagram_header_t* h = <const datagram_header_t*>data
     if status == OPEN_OK:

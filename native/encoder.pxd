@@ -16,7 +16,8 @@ cdef enum encode_status:
     ENCODE_NO_ROOM = -1
 
 
-# Fixed parts of a session's header: "8=...|9=" and "|49=..|56=..[|50=..|57=..|142=..|143=..|...]|34=", and the timestamp cache.
+# Fixed parts of a session's header: "8=...|9=" and "|49=..|56=..[|50=..|57=..|142=..|143=..|...]|34=", and the
+# timestamp cache.
 cdef struct header_template_t:
     uint8_t head[64]
     uint8_t ids[TEMPLATE_BYTES]
@@ -51,8 +52,8 @@ cdef uint32_t encode_bound(const header_template_t* t, uint32_t body_length) noe
 # Writes the message at `place`; its length, or ENCODE_NO_ROOM. Order: 8 9 35 ids 34 52 [43 122] [369] body 10.
 cdef int32_t encode_message(header_template_t* t, encode_t* e, uint8_t* place, uint32_t capacity) noexcept nogil
 
-# Writes a stored message again for a resend: same MsgSeqNum and body, PossDupFlag=Y, OrigSendingTime from its SendingTime
-# (kept if it already has one), new SendingTime.
+# Writes a stored message again for a resend: same MsgSeqNum and body, PossDupFlag=Y, OrigSendingTime from its
+# SendingTime (kept if it already has one), new SendingTime.
 cdef int32_t encode_resend(header_template_t* t, const uint8_t* stored, uint32_t stored_length, uint64_t wall_ns,
                            uint8_t* place, uint32_t capacity) noexcept nogil
 

@@ -5,13 +5,12 @@ May depend on: parser (to read a stored message for a resend), tags, bytescan. N
 
 import time
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from .bytescan cimport byte_sum
-from .parser cimport PARSE_OK, field_t, find_field, message_t, parse_message
-from .tags cimport (SOH, TAG_BEGIN_STRING, TAG_BODY_LENGTH, TAG_CHECK_SUM, TAG_LAST_MSG_SEQ_NUM_PROCESSED,
-                    TAG_MSG_SEQ_NUM, TAG_MSG_TYPE, TAG_ORIG_SENDING_TIME, TAG_POSS_DUP_FLAG, TAG_SENDING_TIME)
+from .parser cimport field_t, message_t, parse_message
+from .tags cimport SOH, TAG_LAST_MSG_SEQ_NUM_PROCESSED, TAG_ORIG_SENDING_TIME, TAG_POSS_DUP_FLAG, TAG_SENDING_TIME
 
 cdef enum:
     TRAILER_BYTES = 7
@@ -250,7 +249,8 @@ cdef void write_seconds(uint8_t* place, uint64_t seconds) noexcept nogil:
 # --- Python face ----------------------------------------------------------------------------------------------------
 
 cdef class Template:
-    """A prepared header: `ids` is "49=..<SOH>56=..<SOH>..." as it stands between 35 and 34. Raises ValueError: too long."""
+    """A prepared header: `ids` is "49=..<SOH>56=..<SOH>..." as it stands between 35 and 34. Raises ValueError: too
+    long."""
 
     cdef header_template_t template
 
@@ -284,7 +284,8 @@ cdef class Template:
         return bytes(place[:length])
 
     def resend(self, bytes stored not None, uint64_t wall_ns) -> bytes:
-        """The stored message with PossDupFlag=Y, OrigSendingTime and a new SendingTime. ValueError if it is no message."""
+        """The stored message with PossDupFlag=Y, OrigSendingTime and a new SendingTime. ValueError if it is no
+        message."""
         cdef bytearray place = bytearray(len(stored) + TEMPLATE_BYTES + MAX_OVERHEAD_BYTES)
         length = encode_resend(&self.template, stored, <uint32_t>len(stored), wall_ns, place, <uint32_t>len(place))
         if length < 0:

@@ -23,7 +23,8 @@ cdef enum intake_verdict:
     INTAKE_HELD = 1
     INTAKE_REFUSED = 2         # a REJECTED record is in the log; REJECTED follows from the feed
     INTAKE_REPEATED = 3        # `order` tells its present state; the client is answered, nothing is sent
-    INTAKE_REFUSED_UNLOGGED = 4   # the log cannot take a record now; answer REJECTED at once: the ClOrdID may be tried again
+    # the log cannot take a record now; answer REJECTED at once: the ClOrdID may be tried again
+    INTAKE_REFUSED_UNLOGGED = 4
 
 
 cdef struct intake_session_t:
@@ -64,7 +65,8 @@ cdef struct intake_t:
     message_t fields           # index of the submission in hand
 
 
-cdef int intake_init(intake_t* t, replica_t* replica, uint64_t window_records) noexcept nogil    # 0, or -1: out of memory
+# 0, or -1: out of memory
+cdef int intake_init(intake_t* t, replica_t* replica, uint64_t window_records) noexcept nogil
 cdef void intake_free(intake_t* t) noexcept nogil
 cdef intake_verdict intake_submit(intake_t* t, submission_t* s, const instant_t* now) noexcept nogil
 # Numbers what was held and may go now; the number of orders that left.

@@ -19,8 +19,7 @@ from .record cimport (FLAG_APPLICATION, FLAG_ORDER, RECORD_REJECTED, record_head
 from .replica cimport order_quantity_e8, replica_catch_up
 from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_write
 from .risk cimport risk_check
-from .session cimport (SEND_NOT_READY, SEND_NO_SPACE, SEND_OK, SEND_TOO_LARGE, SEND_TX_FULL, send_status,
-                       session_ready_for, session_send_application, session_t)
+from .session cimport SEND_NOT_READY, SEND_OK, SEND_TOO_LARGE, send_status, session_send_application, session_t
 
 cdef enum:
     TAG_CLORDID = 11
@@ -268,7 +267,8 @@ cdef intake_verdict hold(intake_t* t, submission_t* s, const instant_t* now) noe
 cdef intake_verdict refuse(intake_t* t, submission_t* s, uint8_t reason, const instant_t* now) noexcept nogil:
     t.refused += 1
     s.reason = reason
-    # What could not be read, or names no session, has no place in the order table; nor has what may succeed when it is tried again.
+    # What could not be read, or names no session, has no place in the order table; nor has what may succeed when it is
+    # tried again.
     if (s.clordid is NULL or s.clordid_length > MAX_CLORDID_BYTES or s.session >= t.replica.session_count
             or reason == REJECT_NOT_READY or reason == REJECT_HOLD_FULL or reason == REJECT_BACK_PRESSURE
             or not t.open or not carries_new_clordid(s)):

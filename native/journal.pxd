@@ -54,7 +54,8 @@ cdef journal_status journal_append_raw(journal_t* j, const record_header_t* reco
 
 cdef const record_header_t* journal_at(journal_t* j, uint64_t lsn) noexcept nogil   # O(1); NULL if not held
 # O(1); NULL if that MsgSeqNum is not in the log since the session's last reset. Last record with that number wins.
-cdef const record_header_t* journal_find(journal_t* j, uint16_t session, direction_t direction, uint64_t seq) noexcept nogil
+cdef const record_header_t* journal_find(journal_t* j, uint16_t session, direction_t direction,
+                                         uint64_t seq) noexcept nogil
 # Last LSN whose record has epoch <= `epoch`; 0 if none. For log comparison (epochs never decrease along the log).
 cdef uint64_t journal_end_of_epoch(journal_t* j, uint32_t epoch) noexcept nogil
 
@@ -70,9 +71,11 @@ cdef journal_status journal_prepare(journal_t* j) noexcept nogil
 # Makes all that is published durable; sets flushed_lsn. A failure is final (what the kernel could not write it may have
 # dropped): flushed_lsn does not move again before the journal is opened anew.
 cdef journal_status journal_flush(journal_t* j) noexcept nogil
-# Prepares and flushes until stop[0] is not 0, then flushes once more. interval_ns 0: flushes as long as there is something.
-# Returns on the first failure; called again it goes on with what works and repeats what failed after a pause.
-cdef journal_status journal_background(journal_t* j, bint flushing, uint64_t interval_ns, const int* stop) noexcept nogil
+# Prepares and flushes until stop[0] is not 0, then flushes once more. interval_ns 0: flushes as long as there is
+# something. Returns on the first failure; called again it goes on with what works and repeats what failed after a
+# pause.
+cdef journal_status journal_background(journal_t* j, bint flushing, uint64_t interval_ns,
+                                       const int* stop) noexcept nogil
 
 
 # The Python face. Other native modules take `.handle`.

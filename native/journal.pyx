@@ -1,10 +1,10 @@
 """The log on one node's disk: appending, looking up, flushing in the background, recovering at opening.
 
-Three rules carry it. `length` of a record is written last and the word behind the last record is 0, so a process that is
-killed between any two instructions leaves a clean end. What is in mapped memory survives the process; what is flushed
-survives the host. Recovery cuts off only what nothing valid follows, keeps what it cuts, and refuses everything else.
-May depend on: record, crc32c, segment. The append path makes no system call, takes no lock and allocates nothing; the
-background reads the monotonic clock for its own pauses only.
+Three rules carry it. `length` of a record is written last and the word behind the last record is 0, so a process that
+is killed between any two instructions leaves a clean end. What is in mapped memory survives the process; what is
+flushed survives the host. Recovery cuts off only what nothing valid follows, keeps what it cuts, and refuses
+everything else. May depend on: record, crc32c, segment. The append path makes no system call, takes no lock and
+allocates nothing; the background reads the monotonic clock for its own pauses only.
 """
 
 import errno
@@ -26,11 +26,11 @@ from libc.string cimport memcpy, memset
 from .crc32c cimport crc32c
 from .record cimport (FLAG_RESET, RECORD_ALIGNMENT, RECORD_HEADER_BYTES, RECORD_IN, RECORD_OUT, RECORD_STATE,
                       record_header_t, record_intact, record_padded_length, record_payload, record_payload_length)
-from .segment cimport (END_OF_SEGMENT, FORMAT_VERSION, HEADER_PAGE_BYTES, MIN_SEGMENT_BYTES, PAGE_BYTES, SEGMENT_DAMAGED,
-                       SEGMENT_GOOD, SEGMENT_NAME_BYTES, SEGMENT_NOT_ONE, SEGMENT_OTHER_VERSION, SEGMENT_UNUSED, forget,
-                       map_anonymous, populate, segment_check_header, segment_create, segment_create_anonymous,
-                       segment_fault, segment_header_t, segment_map, segment_name, segment_rename, segment_sync, segment_t,
-                       segment_unlink, segment_unmap, segment_write_header, unmap, wipe)
+from .segment cimport (END_OF_SEGMENT, FORMAT_VERSION, HEADER_PAGE_BYTES, MIN_SEGMENT_BYTES, PAGE_BYTES, SEGMENT_GOOD,
+                       SEGMENT_NAME_BYTES, SEGMENT_OTHER_VERSION, forget, map_anonymous, populate, segment_check_header,
+                       segment_create, segment_create_anonymous, segment_fault, segment_header_t, segment_map,
+                       segment_name, segment_rename, segment_sync, segment_t, segment_unlink, segment_unmap,
+                       segment_write_header, unmap, wipe)
 
 cdef extern from * nogil:
     """
@@ -152,8 +152,9 @@ cdef struct private_t:
     segment_t prepared
     segment_t preparing           # base NULL: none
     uint64_t prepared_bytes       # of `preparing`
-    bint writes_zeros             # flushing is on: a new segment's blocks are written once in advance, which later spares
-                                  # each flush a commit of the file system's own journal
+    # flushing is on: a new segment's blocks are written once in advance, which later spares
+    # each flush a commit of the file system's own journal
+    bint writes_zeros
     int flush_error               # errno; sticky
     uint64_t warm_positions
     uint64_t* warm_seqs
@@ -251,7 +252,8 @@ cdef inline void index_record(private_t* p, const record_header_t* record, uint6
 
 
 cdef void index_epoch(private_t* p, const record_header_t* record) noexcept nogil:
-    if p.epoch_count == MAX_EPOCHS:       # forget the oldest: they matter only to a peer that was away for as many takeovers
+    # forget the oldest: they matter only to a peer that was away for as many takeovers
+    if p.epoch_count == MAX_EPOCHS:
         memcpy(p.epochs, p.epochs + MAX_EPOCHS // 2, sizeof(epoch_end_t) * (MAX_EPOCHS // 2))
         p.epoch_count = MAX_EPOCHS // 2
     p.epochs[p.epoch_count].epoch = record.epoch
@@ -491,8 +493,8 @@ cdef void warm(journal_t* j) noexcept nogil:
     for row in range(<uint64_t>p.max_sessions * 2):
         wanted = min(load_u64(&p.newest_seq[row]) + WARM_SEQS, p.max_seq)
         if p.warm_seqs[row] < wanted:
-            p.warm_seqs[row] = warm_index(p.lsns + row * p.max_seq, max(p.warm_seqs[row], wanted - min(wanted, 2 * WARM_SEQS)),
-                                          wanted)
+            p.warm_seqs[row] = warm_index(
+                p.lsns + row * p.max_seq, max(p.warm_seqs[row], wanted - min(wanted, 2 * WARM_SEQS)), wanted)
 
 
 cdef void warm_segment(private_t* p, const segment_t* segment, uint64_t offset, uint64_t size) noexcept nogil:
@@ -626,7 +628,8 @@ cdef uint64_t record_behind(journal_t* j) noexcept nogil:
 
 
 cdef int cut(journal_t* j) noexcept nogil:
-    """Removes what is behind p.offset in the current segment, and all later segments, the last one first. 0 or errno."""
+    """Removes what is behind p.offset in the current segment, and all later segments, the last one first. 0 or
+    errno."""
     cdef private_t* p = inside(j)
     cdef char name[SEGMENT_NAME_BYTES]
     cdef int error = name_current(p)
@@ -762,8 +765,9 @@ class Record(NamedTuple):
 
     def __repr__(self) -> str:
         # Without the payload: it may hold a password.
-        return (f"Record(lsn={self.lsn}, epoch={self.epoch}, kind={self.kind}, flags={self.flags}, session={self.session}, "
-                f"client={self.client}, seq={self.seq}, aux={self.aux}, payload of {len(self.payload)} bytes)")
+        return (f"Record(lsn={self.lsn}, epoch={self.epoch}, kind={self.kind}, flags={self.flags}, "
+                f"session={self.session}, client={self.client}, seq={self.seq}, aux={self.aux}, "
+                f"payload of {len(self.payload)} bytes)")
 
 
 cdef object record_of(const record_header_t* record):
@@ -775,8 +779,8 @@ cdef object record_of(const record_header_t* record):
 cdef class Journal:
     """The log. `Journal.open(path)` for files, `Journal.memory()` for tests and tools.
 
-    For one thread, but for `flush`, `prepare`, `run_background` and `stop_running`, which another one may call. `close` and
-    `truncate` wait for them; stop `run_background` before `close`.
+    For one thread, but for `flush`, `prepare`, `run_background` and `stop_running`, which another one may call.
+    `close` and `truncate` wait for them; stop `run_background` before `close`.
     """
 
     def __cinit__(self):
@@ -812,9 +816,10 @@ cdef class Journal:
              uint64_t max_records=1 << 28, uint32_t max_sessions=64, uint64_t max_seq=1 << 24, bint read_only=False):
         """Opens the journal in directory `path`, recovers it, or makes an empty one there.
 
-        `segment_bytes` counts for a new journal; one that exists keeps its own. `max_records`, and per session and direction
-        `max_seq`, bound the index: address space, not memory. `read_only`: without the lock, beside a live node; changes
-        nothing and shows the prefix that was complete at that moment; `path` may also be one segment or `diverged-` file.
+        `segment_bytes` counts for a new journal; one that exists keeps its own. `max_records`, and per session and
+        direction `max_seq`, bound the index: address space, not memory. `read_only`: without the lock, beside a live
+        node; changes nothing and shows the prefix that was complete at that moment; `path` may also be one segment or
+        `diverged-` file.
 
         Raises JournalError (in use by another process, other format, other pair or node, no space), JournalCorruptError
         (something in the middle is not what was written there), ValueError (arguments), MemoryError (index).
@@ -963,8 +968,8 @@ cdef class Journal:
     def truncate(self, uint64_t lsn, aside=None) -> object:
         """Cuts every record after `lsn`; keeps them in a file that `open(..., read_only=True)` can read.
 
-        `aside`: that file; default `diverged-<epoch>-<first LSN>-<records>.log` in the journal's directory (in anonymous
-        memory: none). Returns its Path, None when nothing was cut or kept. Raises JournalError.
+        `aside`: that file; default `diverged-<epoch>-<first LSN>-<records>.log` in the journal's directory (in
+        anonymous memory: none). Returns its Path, None when nothing was cut or kept. Raises JournalError.
         """
         cdef int error
         self._require_writable()
@@ -978,8 +983,8 @@ cdef class Journal:
             error = truncate(self.handle, lsn)
             pthread_mutex_unlock(&inside(self.handle).busy)
         if error:
-            raise JournalError(f"{self.path}: truncation to LSN {lsn} did not finish: {os.strerror(error)}; it is finished when "
-                               "the journal is opened again")
+            raise JournalError(f"{self.path}: truncation to LSN {lsn} did not finish: {os.strerror(error)}; it is "
+                               "finished when the journal is opened again")
         return kept
 
     # --- background ---------------------------------------------------------------------------------------------------
@@ -1004,7 +1009,8 @@ cdef class Journal:
         self._check(status)
 
     def run_background(self, bint flushing, uint64_t interval_ns) -> None:
-        """Prepares segments and flushes until `stop_running`, then flushes once more. Raises JournalError on each failure.
+        """Prepares segments and flushes until `stop_running`, then flushes once more. Raises JournalError on each
+        failure.
 
         After an error call it again: it goes on with what works and repeats what failed after a pause.
         """
@@ -1024,7 +1030,8 @@ cdef class Journal:
         journal_wake(self.handle)
 
     def tail_settled(self) -> None:
-        """The owner has dealt with `recovery.lost_from_lsn`: the next opening does not report it again. Raises JournalError."""
+        """The owner has dealt with `recovery.lost_from_lsn`: the next opening does not report it again. Raises
+        JournalError."""
         cdef meta_t* meta = inside(self.handle).meta
         self._require_writable()
         if meta is NULL or meta.lost_from_lsn == 0:
@@ -1037,7 +1044,8 @@ cdef class Journal:
     def next_incarnation(self, uint64_t at_least=0) -> int:
         """A number larger than any that this journal gave before, and at least `at_least`; on disk when it returns.
 
-        `at_least` is the wall clock in ms, so that the numbers grow even after the journal was lost. Raises JournalError.
+        `at_least` is the wall clock in ms, so that the numbers grow even after the journal was lost. Raises
+        JournalError.
         """
         cdef meta_t* meta = inside(self.handle).meta
         cdef int error
@@ -1051,7 +1059,8 @@ cdef class Journal:
         return meta.incarnation
 
     def close(self) -> None:
-        """Flushes and marks the journal as closed in order. Safe to call twice. Raises JournalError when it cannot flush."""
+        """Flushes and marks the journal as closed in order. Safe to call twice. Raises JournalError when it cannot
+        flush."""
         cdef private_t* p = inside(self.handle)
         cdef int error = 0
         try:
@@ -1075,14 +1084,15 @@ cdef class Journal:
     # --- measuring ----------------------------------------------------------------------------------------------------
 
     def measure_append(self, uint32_t count, uint32_t payload_bytes, uint32_t batch=1) -> array:
-        """Appends `count` batches of OUT records; the ns of each append, averaged over its batch (an array of float)."""
+        """Appends `count` batches of OUT records; the ns of each append, averaged over its batch (an array of
+        float)."""
         cdef bytes payload = b"8=FIX.4.4\x019=999\x01" .ljust(payload_bytes, b"x")[:payload_bytes]
         cdef const char* source = payload
         cdef double[:] taken
         cdef record_header_t* place
         cdef uint64_t start
         cdef uint32_t i
-        cdef uint32_t k
+        cdef uint32_t _k
         cdef uint64_t seq = self.handle.last_lsn
         self._require_writable()
         result = array("d", bytes(8 * count))
@@ -1090,7 +1100,7 @@ cdef class Journal:
         with nogil:
             for i in range(count):
                 start = mono_ns()
-                for k in range(batch):
+                for _k in range(batch):
                     place = journal_reserve(self.handle, payload_bytes)
                     while place is NULL:
                         start = mono_ns()
@@ -1114,8 +1124,8 @@ cdef class Journal:
     def _lay_out(self, uint64_t segment_bytes, uint64_t max_records, uint32_t max_sessions, uint64_t max_seq):
         cdef private_t* p = inside(self.handle)
         if segment_bytes < MIN_SEGMENT_BYTES or segment_bytes % PAGE_BYTES or segment_bytes >= 1 << 32:
-            raise ValueError(f"segment_bytes {segment_bytes}: a multiple of {PAGE_BYTES}, from {MIN_SEGMENT_BYTES} and below "
-                             "4 GiB")
+            raise ValueError(f"segment_bytes {segment_bytes}: a multiple of {PAGE_BYTES}, from {MIN_SEGMENT_BYTES} and "
+                             "below 4 GiB")
         if not 0 < max_sessions <= 1 << 16:
             raise ValueError(f"max_sessions {max_sessions}: 1 to 65536")
         if not 0 < max_records <= 1 << 40 or not 0 < max_seq <= 1 << 32:
@@ -1132,8 +1142,8 @@ cdef class Journal:
         p.lsns = <uint64_t*>map_anonymous(index_bytes(p))
         p.positions = <uint64_t*>map_anonymous(p.max_records * 8)
         if p.positions is NULL or p.lsns is NULL or p.epochs is NULL or p.newest_seq is NULL or p.warm_seqs is NULL:
-            raise MemoryError(f"journal index: {(p.max_records * 8 + index_bytes(p)) >> 30} GiB of address space; lower "
-                              "max_records, max_sessions or max_seq, or allow overcommit (vm.overcommit_memory)")
+            raise MemoryError(f"journal index: {(p.max_records * 8 + index_bytes(p)) >> 30} GiB of address space; "
+                              "lower max_records, max_sessions or max_seq, or allow overcommit (vm.overcommit_memory)")
 
     def _open_for_writing(self):
         cdef private_t* p = inside(self.handle)
@@ -1145,8 +1155,8 @@ cdef class Journal:
         for i, name in enumerate(names, 1):
             self._map_segment(name, i == len(names))
         if p.segment_count and p.segments[0].first_lsn != 1:
-            raise JournalCorruptError(f"{self.path}: the oldest segment starts with LSN {p.segments[0].first_lsn}: those before it "
-                                      f"are missing. Put them back, or {self._remedy()}")
+            raise JournalCorruptError(f"{self.path}: the oldest segment starts with LSN {p.segments[0].first_lsn}: "
+                                      f"those before it are missing. Put them back, or {self._remedy()}")
         torn, size, kept = self._walk(power_lost)
         self._settle(torn, size, kept, power_lost)
 
@@ -1186,8 +1196,8 @@ cdef class Journal:
             damage = str(error)
         if whole:
             self._read_meta()
-        self.recovery = Recovery(len(self), self.handle.last_lsn, self.handle.last_epoch, torn, size, None, False, 0, False,
-                                 damage)
+        self.recovery = Recovery(len(self), self.handle.last_lsn, self.handle.last_epoch, torn, size, None, False,
+                                 0, False, damage)
 
     def _map_all(self, bint whole):
         """Maps for reading. A live node may rename the newest segment meanwhile: then once more."""
@@ -1271,7 +1281,8 @@ cdef class Journal:
         p.meta = <meta_t*>page.base
         fresh = p.meta.magic == 0
         if fresh and exists:
-            raise JournalCorruptError(f"{name}: missing or empty, but there are segments. Put it back, or {self._remedy()}")
+            raise JournalCorruptError(f"{name}: missing or empty, but there are segments. "
+                                      f"Put it back, or {self._remedy()}")
         if fresh:
             p.meta.version = FORMAT_VERSION
             p.meta.pair_id = p.pair_id
@@ -1291,8 +1302,8 @@ cdef class Journal:
         if p.meta.version != FORMAT_VERSION:
             raise JournalError(f"{name}: format version {p.meta.version}, this program reads {FORMAT_VERSION}")
         if p.meta.pair_id != p.pair_id or p.meta.node != p.node:
-            raise JournalError(f"{self.path}: the journal of node {'ab'[p.meta.node & 1]} of pair {p.meta.pair_id}, not of node "
-                               f"{'ab'[p.node & 1]} of pair {p.pair_id}: wrong directory?")
+            raise JournalError(f"{self.path}: the journal of node {'ab'[p.meta.node & 1]} of pair {p.meta.pair_id}, "
+                               f"not of node {'ab'[p.node & 1]} of pair {p.pair_id}: wrong directory?")
 
     def _map_segment(self, name, bint last):
         cdef private_t* p = inside(self.handle)
@@ -1316,14 +1327,16 @@ cdef class Journal:
             elif self.read_only:
                 self._copy_segment(segment, file, size)
             else:
-                os.posix_fallocate(file.fileno(), 0, p.segment_bytes)      # cut short: what is missing shows in the walk
+                # cut short: what is missing shows in the walk
+                os.posix_fallocate(file.fileno(), 0, p.segment_bytes)
                 self._check_page(segment_map(segment, os.dup(file.fileno()), p.segment_bytes, True))
         segment.first_lsn = header.first_lsn
         p.segment_count += 1
         p.unnamed = not self.read_only and name.name == PREPARED_NAME.decode()
 
     cdef _copy_segment(self, segment_t* segment, file, size):
-        """A segment file that is shorter than it should be, for reading: beyond its end, a mapping of it would be a SIGBUS."""
+        """A segment file that is shorter than it should be, for reading: beyond its end, a mapping of it would be a
+        SIGBUS."""
         cdef bytes raw
         self._check_page(segment_create_anonymous(segment, inside(self.handle).segment_bytes))
         file.seek(0)
@@ -1336,17 +1349,19 @@ cdef class Journal:
         if fault == SEGMENT_OTHER_VERSION:
             raise JournalError(f"{name}: format version {header.version}, this program reads {FORMAT_VERSION}")
         named = name.stem.isdigit() and len(name.stem) == 20
-        if (fault != SEGMENT_GOOD or header.segment_bytes % PAGE_BYTES or not 2 * PAGE_BYTES <= header.segment_bytes < 1 << 32
+        if (fault != SEGMENT_GOOD or header.segment_bytes % PAGE_BYTES
+                or not 2 * PAGE_BYTES <= header.segment_bytes < 1 << 32
                 or (named and int(name.stem) != header.first_lsn)):
             raise JournalCorruptError(f"{name}: offset 0: the segment header is damaged: {self._remedy()}")
         if not self.read_only and (header.pair_id != p.pair_id or header.node != p.node):
-            raise JournalError(f"{name}: a segment of node {'ab'[header.node & 1]} of pair {header.pair_id}, which does not "
-                               "belong here: move it away")
+            raise JournalError(f"{name}: a segment of node {'ab'[header.node & 1]} of pair {header.pair_id}, which "
+                               "does not belong here: move it away")
 
     # --- recovery -----------------------------------------------------------------------------------------------------
 
     def _walk(self, bint power_lost):
-        """Checks and indexes every record: (whether there was a torn tail, its bytes, the file that keeps it or None)."""
+        """Checks and indexes every record: (whether there was a torn tail, its bytes, the file that keeps it or
+        None)."""
         cdef private_t* p = inside(self.handle)
         cdef uint64_t limit = UINT64_MAX
         cdef walk_end end
@@ -1356,7 +1371,8 @@ cdef class Journal:
         for i in range(p.segment_count):
             if i and p.segments[i].first_lsn != expected_lsn(self.handle):
                 raise JournalCorruptError(f"{self._name(i)}: starts with LSN {p.segments[i].first_lsn}, expected "
-                                          f"{expected_lsn(self.handle)}: something before it is missing: {self._remedy()}")
+                                          f"{expected_lsn(self.handle)}: something before it is missing: "
+                                          f"{self._remedy()}")
             enter_segment(p, i)
             end = walk(self.handle, limit)
             while end == WALK_NO_RECORD:
@@ -1386,8 +1402,8 @@ cdef class Journal:
         blank = load_u32(<uint32_t*>(p.tail + p.offset)) == 0
         if behind and not (power_lost and expected > p.meta.flushed_lsn):
             raise JournalCorruptError(
-                f"{self._name(p.current)}: offset {p.offset}: the record with LSN {expected} is damaged, and record {behind} behind "
-                f"it is there. Nothing was changed: {self._remedy()}")
+                f"{self._name(p.current)}: offset {p.offset}: the record with LSN {expected} is damaged, and "
+                f"record {behind} behind it is there. Nothing was changed: {self._remedy()}")
         if not behind and blank:
             if not self.read_only:
                 wipe(p.tail + p.offset, p.segment_bytes - p.offset)     # what a killed process had begun to write
@@ -1497,8 +1513,8 @@ cdef class Journal:
         return self.path / f"{inside(self.handle).segments[i].first_lsn:020d}.log"
 
     def _remedy(self):
-        return (f"move {self.path} away and start the node, which catches up from its peer; `gateway journal verify` shows what "
-                "can be read")
+        return (f"move {self.path} away and start the node, which catches up from its peer; `gateway journal verify` "
+                "shows what can be read")
 
     def _require_writable(self):
         if inside(self.handle).positions is NULL:
@@ -1519,13 +1535,14 @@ cdef class Journal:
 
     def _no_room(self, size):
         cdef private_t* p = inside(self.handle)
-        return JournalError(f"a record of {size} payload bytes does not fit: segments have {p.segment_bytes} bytes, and "
-                            f"{len(self)} of at most {p.max_records - 1} records are taken")
+        return JournalError(f"a record of {size} payload bytes does not fit: segments have {p.segment_bytes} bytes, "
+                            f"and {len(self)} of at most {p.max_records - 1} records are taken")
 
     def _check(self, journal_status status):
         if status != JOURNAL_OK:
             sticky = "; start the node anew" if inside(self.handle).flush_error else ""
-            raise JournalError(f"{self.path}: {os.strerror(self.handle.error_number)}: free space or mend the disk{sticky}")
+            raise JournalError(f"{self.path}: {os.strerror(self.handle.error_number)}: "
+                               f"free space or mend the disk{sticky}")
 
     def _check_page(self, int error):
         if error:

@@ -15,7 +15,8 @@ from .journal cimport Journal, journal_t
 from .receiver cimport receiver_config_t, receiver_t
 from .replica cimport MAX_SESSIONS, replica_t
 from .ring cimport ring_t
-from .role cimport command_status, register_outcome, register_request_t, register_value_t, role_command, role_config_t, role_t
+from .role cimport (command_status, register_outcome, register_request_t, register_value_t, role_command,
+                    role_config_t, role_t)
 from .sender cimport sender_config_t, sender_t
 from .session cimport session_config_t
 
@@ -32,7 +33,8 @@ cdef enum:
 # What happened, for logs, metrics and incident reports; read by the control thread from `node_t.notes`.
 cdef enum note_code:
     NOTE_ROLE = 1               # a: role_state, b: epoch, c: release_rule << 8 | cause
-    NOTE_SESSION = 2            # session; a: session_event, b, c: its arguments (READY: messages resent, gap-filled); text
+    # session; a: session_event, b, c: its arguments (READY: messages resent, gap-filled); text
+    NOTE_SESSION = 2
     NOTE_SUSPECTED = 3          # b: mono_ns when the peer was suspected
     NOTE_REGISTER_WON = 4
     NOTE_PROMOTED = 5           # EPOCH record written; b: its LSN, c: epoch
@@ -157,11 +159,12 @@ cdef struct node_t:
 
 cdef int node_init(node_t* n, const node_config_t* config, journal_t* journal) noexcept nogil  # 0, or -1: out of memory
 cdef void node_free(node_t* n) noexcept nogil
-cdef int node_add_session(node_t* n, const session_config_t* config, const uint8_t* name, bint sync, bint hold_when_not_ready,
-                          uint32_t skip_ahead, uint8_t endpoints, uint64_t min_backoff_ns, uint64_t max_backoff_ns) noexcept nogil
+cdef int node_add_session(node_t* n, const session_config_t* config, const uint8_t* name, bint sync,
+                          bint hold_when_not_ready, uint32_t skip_ahead, uint8_t endpoints,
+                          uint64_t min_backoff_ns, uint64_t max_backoff_ns) noexcept nogil
 cdef void node_start(node_t* n, const instant_t* now) noexcept nogil    # replays the journal, starts the role machine
 
-# --- inputs -------------------------------------------------------------------------------------------------------------
+# --- inputs -----------------------------------------------------------------------------------------------------------
 cdef void node_on_datagram(node_t* n, const uint8_t* data, size_t size, const instant_t* now) noexcept nogil
 cdef void node_on_tripwire(node_t* n, bint connected, const instant_t* now) noexcept nogil
 # The tripwire's greeting: a sealed HELLO of GREETING_BYTES over TCP, good only if it names our present incarnation.
@@ -170,30 +173,38 @@ cdef bint node_greeting_is_fresh(node_t* n, const uint8_t* data, size_t size) no
 cdef void node_on_register(node_t* n, uint64_t request_id, register_outcome outcome, const register_value_t* value,
                            const instant_t* now) noexcept nogil
 cdef command_status node_on_command(node_t* n, role_command command, const instant_t* now) noexcept nogil
-cdef int node_on_session_command(node_t* n, uint16_t session, session_command command, uint64_t next_out, uint64_t next_in,
-                                 const instant_t* now) noexcept nogil         # 0, -1: not primary or no such session, -2: connected
-cdef int node_set_kill(node_t* n, uint32_t client, bint killed, const instant_t* now) noexcept nogil   # 0, -1: not primary
+# 0, -1: not primary or no such session, -2: connected
+cdef int node_on_session_command(node_t* n, uint16_t session, session_command command, uint64_t next_out,
+                                 uint64_t next_in, const instant_t* now) noexcept nogil
+# 0, -1: not primary
+cdef int node_set_kill(node_t* n, uint32_t client, bint killed, const instant_t* now) noexcept nogil
 cdef void node_on_session_connected(node_t* n, uint16_t session, const instant_t* now) noexcept nogil
-cdef void node_on_session_disconnected(node_t* n, uint16_t session, const instant_t* now) noexcept nogil  # or: could not connect
-cdef size_t node_on_session_bytes(node_t* n, uint16_t session, const uint8_t* data, size_t size, const instant_t* now) noexcept nogil
+# or: could not connect
+cdef void node_on_session_disconnected(node_t* n, uint16_t session, const instant_t* now) noexcept nogil
+cdef size_t node_on_session_bytes(node_t* n, uint16_t session, const uint8_t* data, size_t size,
+                                  const instant_t* now) noexcept nogil
 cdef int32_t node_on_client_connected(node_t* n, const instant_t* now) noexcept nogil    # slot, or -1: no room
 cdef void node_on_client_disconnected(node_t* n, int32_t slot, const instant_t* now) noexcept nogil
 # Whole frames in data are used up; fewer when the client must read first (back-pressure).
-cdef size_t node_on_client_bytes(node_t* n, int32_t slot, const uint8_t* data, size_t size, const instant_t* now) noexcept nogil
+cdef size_t node_on_client_bytes(node_t* n, int32_t slot, const uint8_t* data, size_t size,
+                                 const instant_t* now) noexcept nogil
 cdef void node_on_timer(node_t* n, const instant_t* now) noexcept nogil
 cdef void node_truncated(node_t* n, const instant_t* now) noexcept nogil
 cdef void node_stop(node_t* n, const instant_t* now) noexcept nogil      # logs out of every session; no new orders
 cdef bint node_stopped(const node_t* n) noexcept nogil                   # every session is disconnected
 
 # After each batch of inputs, in this order: sessions' bytes, datagrams, node_settle, clients' bytes.
-cdef void node_advance(node_t* n, const instant_t* now) noexcept nogil   # moves role and release watermark; before outputs
-cdef void node_settle(node_t* n, const instant_t* now) noexcept nogil    # derived state and feeds; off the way of an order
+# moves role and release watermark; before outputs
+cdef void node_advance(node_t* n, const instant_t* now) noexcept nogil
+# derived state and feeds; off the way of an order
+cdef void node_settle(node_t* n, const instant_t* now) noexcept nogil
 
-# --- outputs ------------------------------------------------------------------------------------------------------------
+# --- outputs ----------------------------------------------------------------------------------------------------------
 cdef size_t node_session_tx_peek(node_t* n, uint16_t session, const uint8_t** data) noexcept nogil
 cdef void node_session_tx_consume(node_t* n, uint16_t session, size_t size, const instant_t* now) noexcept nogil
 cdef bint node_session_closing(node_t* n, uint16_t session) noexcept nogil
-cdef bint node_take_connect(node_t* n, uint16_t session, const instant_t* now) noexcept nogil   # connect to links[session].endpoint now
+# connect to links[session].endpoint now
+cdef bint node_take_connect(node_t* n, uint16_t session, const instant_t* now) noexcept nogil
 cdef size_t node_poll_datagram(node_t* n, const instant_t* now, uint8_t* buffer, uint8_t* to_node) noexcept nogil
 cdef bint node_take_register_request(node_t* n, register_request_t* request) noexcept nogil
 cdef uint64_t node_deadline(const node_t* n) noexcept nogil               # mono_ns

@@ -14,19 +14,19 @@ from libc.string cimport memcpy, memset, strlen
 from .clientwire cimport (CLIENT_PROTOCOL_VERSION, ERROR_FENCED, ERROR_LOGIN, ERROR_PROTOCOL, ERROR_TOO_SLOW,
                           ERROR_VERSION, FATE_GAP_FILLED, FATE_RESENT, FRAME_CHECKPOINT, FRAME_CHECKPOINT_VALUE,
                           FRAME_ERROR, FRAME_FETCH, FRAME_HEADER_BYTES, FRAME_HELD, FRAME_LOGIN, FRAME_ORDER_STATE,
-                          FRAME_PING, FRAME_PONG, FRAME_POSITIONS, FRAME_REJECTED, FRAME_STANDBY, FRAME_SUBMIT, FRAME_WELCOME,
-                          MAX_FRAME_BYTES, REJECT_BACK_PRESSURE, REJECT_MALFORMED, REJECT_UNKNOWN_SESSION,
-                          frame_available, frame_header_t, login_body_t, position_t, session_body_t)
-from .datagram cimport (DATAGRAM_ACK, DATAGRAM_DATA, DATAGRAM_HANDOVER, DATAGRAM_HEADER_BYTES, DATAGRAM_HEARTBEAT,
-                        DATAGRAM_HELLO, DATAGRAM_JOIN, DATAGRAM_JOIN_REPLY, OPEN_OK, channel_init, channel_open,
-                        channel_seal, channel_seal_hello, datagram_header_t)
+                          FRAME_PING, FRAME_PONG, FRAME_POSITIONS, FRAME_REJECTED, FRAME_STANDBY, FRAME_SUBMIT,
+                          FRAME_WELCOME, REJECT_MALFORMED, REJECT_UNKNOWN_SESSION, frame_available, frame_header_t,
+                          login_body_t, position_t, session_body_t)
+from .datagram cimport (DATAGRAM_ACK, DATAGRAM_HANDOVER, DATAGRAM_HEADER_BYTES, DATAGRAM_HEARTBEAT, DATAGRAM_HELLO,
+                        DATAGRAM_JOIN, OPEN_OK, channel_init, channel_open, channel_seal, channel_seal_hello,
+                        datagram_header_t)
 from .feed cimport (CLIENT_CONNECTED, CLIENT_FED, CLIENT_FREE, CLIENT_WAITING, MAX_FATES, client_free, client_init,
                     client_open, client_room, client_t, client_write, fate_t, feed_pump, feed_start)
 from .instant cimport instant_t
 from .intake cimport (INTAKE_HELD, INTAKE_REFUSED_UNLOGGED, INTAKE_REPEATED, intake_drain, intake_forget_held,
                       intake_free, intake_holds, intake_init, intake_submit, intake_verdict, submission_t)
-from .journal cimport (DIRECTION_OUT, Journal, journal_at, journal_commit, journal_find, journal_reserve, journal_t)
-from .orders cimport ORDER_REFUSED, ORDER_SENT, ORDER_UNKNOWN, order_t, orders_by_session
+from .journal cimport DIRECTION_OUT, Journal, journal_commit, journal_find, journal_reserve, journal_t
+from .orders cimport ORDER_REFUSED, ORDER_UNKNOWN, order_t, orders_by_session
 from .parser cimport message_t
 from .receiver cimport (RECEIVER_DIVERGED, RECEIVER_FOLLOWING, RECEIVER_IDLE, receiver_deadline, receiver_follow,
                         receiver_free, receiver_init, receiver_on_datagram, receiver_poll, receiver_stop,
@@ -34,21 +34,20 @@ from .receiver cimport (RECEIVER_DIVERGED, RECEIVER_FOLLOWING, RECEIVER_IDLE, re
 from .record cimport (FLAG_ORDER, RECORD_CHECKPOINT, RECORD_EPOCH, RECORD_STATE, STATE_KILL, record_header_t,
                       record_payload, record_payload_length)
 from .replica cimport (MAX_SESSIONS, replica_apply, replica_catch_up, replica_checkpoint, replica_checkpoints_full,
-                       replica_free, replica_init, replica_rebuild, replica_route, replica_t)
+                       replica_free, replica_init, replica_rebuild, replica_route)
 from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_t, ring_write
 from .risk cimport risk_limits_t
-from .role cimport (CAUSE_SWITCHOVER, RELEASE_ACKED, RELEASE_ALL, ROLE_CANDIDATE, ROLE_PRIMARY, ROLE_STANDBY,
-                    command_status, register_outcome, register_request_t, register_value_t, role_command,
-                    role_deadline, role_init, role_on_command, role_on_handover, role_on_log, role_on_peer,
-                    role_on_register, role_on_standby, role_on_timer, role_on_tripwire, role_take_request)
+from .role cimport (CAUSE_SWITCHOVER, RELEASE_ACKED, RELEASE_ALL, ROLE_PRIMARY, ROLE_STANDBY, command_status,
+                    register_outcome, register_request_t, register_value_t, role_command, role_deadline, role_init,
+                    role_on_command, role_on_handover, role_on_log, role_on_peer, role_on_register, role_on_standby,
+                    role_on_timer, role_on_tripwire, role_take_request)
 from .sender cimport (receiver_view_t, sender_deadline, sender_init, sender_on_datagram, sender_poll, sender_start,
                       sender_stop)
-from .session cimport (EVENT_DISCONNECTED, EVENT_GAP_FILLED, EVENT_LOGGED_OUT, EVENT_READY, EVENT_REJECT_RECEIVED,
-                       EVENT_RESENT, EVENT_STOPPED, SESSION_INITIATOR, SESSION_STOPPED,
-                       session_closing, session_config_t, session_deadline, session_drop, session_event, session_init,
-                       session_logout, session_on_bytes, session_on_connected, session_on_disconnected,
-                       session_on_timer, session_reset, session_resume, session_set_seq, session_t,
-                       session_tx_consume, session_tx_peek)
+from .session cimport (EVENT_GAP_FILLED, EVENT_LOGGED_OUT, EVENT_READY, EVENT_REJECT_RECEIVED, EVENT_RESENT,
+                       EVENT_STOPPED, SESSION_INITIATOR, SESSION_STOPPED, session_closing, session_config_t,
+                       session_deadline, session_drop, session_event, session_init, session_logout, session_on_bytes,
+                       session_on_connected, session_on_disconnected, session_on_timer, session_reset, session_resume,
+                       session_set_seq, session_t, session_tx_consume, session_tx_peek)
 
 cdef enum:
     HELLO_INTERVAL_NS = 100000000        # until the peer is met; also the least distance of two answers to a HELLO
@@ -59,7 +58,7 @@ cdef enum:
 cdef uint64_t NEVER = <uint64_t>0xFFFFFFFFFFFFFFFF
 
 
-# --- life ---------------------------------------------------------------------------------------------------------------
+# --- life -------------------------------------------------------------------------------------------------------------
 
 cdef int node_init(node_t* n, const node_config_t* config, journal_t* journal) noexcept nogil:
     cdef int i
@@ -126,7 +125,7 @@ cdef void node_start(node_t* n, const instant_t* now) noexcept nogil:
     node_advance(n, now)
 
 
-# --- inputs from the pair -------------------------------------------------------------------------------------------------
+# --- inputs from the pair ---------------------------------------------------------------------------------------------
 
 cdef void node_on_datagram(node_t* n, const uint8_t* data, size_t size, const instant_t* now) noexcept nogil:
     cdef const datagram_header_t* header = NULL
@@ -216,7 +215,7 @@ cdef bint node_greeting_is_fresh(node_t* n, const uint8_t* data, size_t size) no
             and header.from_node == n.config.role.peer and header.to_incarnation == n.channel.incarnation)
 
 
-# --- inputs from counterparties -------------------------------------------------------------------------------------------
+# --- inputs from counterparties ---------------------------------------------------------------------------------------
 
 cdef void node_on_session_connected(node_t* n, uint16_t session, const instant_t* now) noexcept nogil:
     cdef link_t* link = &n.links[session]
@@ -415,7 +414,8 @@ cdef bint take_positions(node_t* n, client_t* c, const uint8_t* body, uint32_t l
 
 cdef int32_t find_name(node_t* n, const uint8_t* credentials, uint32_t name_length,
                        uint32_t token_length) noexcept nogil:
-    """Index of the client with this name and token, -1 if none. Takes the same time whatever part of a token is right."""
+    """Index of the client with this name and token, -1 if none. Takes the same time whatever part of a token is
+    right."""
     cdef uint8_t name[CREDENTIAL_BYTES]
     cdef uint8_t token[CREDENTIAL_BYTES]
     cdef uint32_t i
@@ -524,7 +524,8 @@ cdef void take_checkpoint(node_t* n, client_t* c, const uint8_t* body, uint32_t 
     cdef uint32_t key_length = (<uint32_t>body[0] | <uint32_t>body[1] << 8) if length >= 2 else 0
     if key_length == 0 or key_length + 2 > length:
         fail_client(n, c, ERROR_PROTOCOL, "malformed CHECKPOINT")
-    elif replica_checkpoint(&n.replica, c.client, body + 2, key_length) is NULL and replica_checkpoints_full(&n.replica):
+    elif (replica_checkpoint(&n.replica, c.client, body + 2, key_length) is NULL
+            and replica_checkpoints_full(&n.replica)):
         fail_client(n, c, ERROR_PROTOCOL, "too many checkpoint keys in this pair: use fewer")
     elif not append_plain(n, RECORD_CHECKPOINT, c.client, 0, body, length, now):
         fail_client(n, c, ERROR_TOO_SLOW, "the journal has no space now: connect again later")
@@ -596,7 +597,7 @@ cdef bint node_stopped(const node_t* n) noexcept nogil:
     return 1
 
 
-# --- progress -----------------------------------------------------------------------------------------------------------
+# --- progress ---------------------------------------------------------------------------------------------------------
 
 cdef void node_advance(node_t* n, const instant_t* now) noexcept nogil:
     cdef receiver_view_t* view = &n.sender.views[n.config.role.peer]
@@ -656,7 +657,7 @@ cdef void tell_stall(node_t* n) noexcept nogil:
     n.stalled = stalled
 
 
-# --- role -----------------------------------------------------------------------------------------------------------------
+# --- role -------------------------------------------------------------------------------------------------------------
 
 cdef void follow_role(node_t* n, const instant_t* now) noexcept nogil:
     """Makes the node what the role machine says it is."""
@@ -743,7 +744,7 @@ cdef void demote(node_t* n, const instant_t* now) noexcept nogil:
             greet(n, &n.clients[slot])
 
 
-# --- outputs ------------------------------------------------------------------------------------------------------------
+# --- outputs ----------------------------------------------------------------------------------------------------------
 
 cdef size_t node_session_tx_peek(node_t* n, uint16_t session, const uint8_t** data) noexcept nogil:
     if n.sender.epoch == 0:
@@ -822,7 +823,7 @@ cdef uint64_t node_deadline(const node_t* n) noexcept nogil:
     return due
 
 
-# --- helpers --------------------------------------------------------------------------------------------------------------
+# --- helpers ----------------------------------------------------------------------------------------------------------
 
 cdef uint8_t* fill_header(node_t* n, uint8_t* buffer, uint8_t kind) noexcept nogil:
     cdef datagram_header_t* header = <datagram_header_t*>buffer
@@ -899,7 +900,7 @@ cdef void note_with_text(node_t* n, uint16_t code, uint16_t session, uint32_t a,
         n.notes_lost += 1
 
 
-# --- hooks of the sessions ------------------------------------------------------------------------------------------------
+# --- hooks of the sessions --------------------------------------------------------------------------------------------
 
 cdef uint32_t session_route(void* context, session_t* session, const message_t* message) noexcept nogil:
     return replica_route(&(<node_t*>context).replica, session.config.index, message)
@@ -949,7 +950,7 @@ cdef void remember_fate(node_t* n, session_t* session, uint64_t seq, uint8_t kin
     n.fates.count += 1
 
 
-# --- Python face ------------------------------------------------------------------------------------------------------------
+# --- Python face ------------------------------------------------------------------------------------------------------
 
 SESSION_STATE_NAMES = ("DISCONNECTED", "LOGON_AWAITED", "LOGON_SENT", "RECOVERING", "READY", "LOGOUT_SENT", "STOPPED")
 SESSION_EVENT_NAMES = ("", "LOGGED_ON", "READY", "GAP", "RESEND_REQUESTED", "RESENT", "GAP_FILLED", "REJECT_SENT",
@@ -1035,7 +1036,7 @@ cdef class Node:
             node_free(self.handle)
             free(self.handle)
 
-    # --- set-up ---------------------------------------------------------------------------------------------------------
+    # --- set-up -------------------------------------------------------------------------------------------------------
 
     def add_session(self, str name, *, str begin_string, str sender_comp_id, str target_comp_id, bytes extra_ids=b"",
                     bytes logon_fields=b"", uint8_t timestamp_digits=3, uint32_t heartbeat_s=30,
@@ -1047,7 +1048,8 @@ cdef class Node:
                     bint send_next_expected=False, bint cancels_before_ready=False, bint sync=True,
                     bint hold_when_not_ready=True, uint32_t skip_ahead=0, uint8_t endpoints=1,
                     uint64_t min_backoff_ns=10_000_000, uint64_t max_backoff_ns=1_000_000_000) -> int:
-        """Adds an initiator session; its index. ValueError names what is too long. Call it in the configuration's order."""
+        """Adds an initiator session; its index. ValueError names what is too long. Call it in the configuration's
+        order."""
         cdef session_config_t config
         if self.sealed:
             raise RuntimeError("sessions are added before the node is sealed")
@@ -1113,10 +1115,11 @@ cdef class Node:
             raise MemoryError("held orders")
         self.sealed = True
 
-    # --- what the control thread reads; values of one moment, not of one instant ----------------------------------------
+    # --- what the control thread reads; values of one moment, not of one instant --------------------------------------
 
     def status(self) -> dict:
-        """State of the node as plain values. Read beside the running reactor: each value is whole, the set need not be."""
+        """State of the node as plain values. Read beside the running reactor: each value is whole, the set need not
+        be."""
         cdef node_t* n = self.handle
         cdef receiver_view_t* view = &n.sender.views[n.config.role.peer]
         cdef uint32_t i
@@ -1156,7 +1159,8 @@ cdef class Node:
             "name": self.handle.session_names[i].decode("ascii"), "index": i, "state": SESSION_STATE_NAMES[s.state],
             "next_out": s.next_out, "next_in": s.next_in, "generation": s.generation,
             "endpoint": self.handle.links[i].endpoint, "connected": self.handle.links[i].phase == LINK_UP,
-            "sync": bool(self.handle.links[i].sync), "holding": bool(self.sealed and intake_holds(&self.handle.intake, i)),
+            "sync": bool(self.handle.links[i].sync),
+            "holding": bool(self.sealed and intake_holds(&self.handle.intake, i)),
         }
 
     def take_notes(self) -> list:

@@ -54,10 +54,13 @@ cdef struct order_table_t:
 cdef int orders_init(order_table_t* t, journal_t* journal, uint64_t capacity) noexcept nogil
 cdef void orders_free(order_table_t* t) noexcept nogil
 cdef void orders_forget(order_table_t* t) noexcept nogil         # empty again, before a replay of the log
-cdef order_t* orders_by_client(order_table_t* t, uint32_t client, const uint8_t* clordid, uint32_t length) noexcept nogil
-cdef order_t* orders_by_session(order_table_t* t, uint16_t session, const uint8_t* clordid, uint32_t length) noexcept nogil
+cdef order_t* orders_by_client(order_table_t* t, uint32_t client, const uint8_t* clordid,
+                               uint32_t length) noexcept nogil
+cdef order_t* orders_by_session(order_table_t* t, uint16_t session, const uint8_t* clordid,
+                                uint32_t length) noexcept nogil
 cdef bint orders_full(const order_table_t* t) noexcept nogil     # no further order may be taken
-# From a log record (OUT with FLAG_ORDER, or REJECTED). The record is in the journal already. NULL: table full, or no ClOrdID.
+# From a log record (OUT with FLAG_ORDER, or REJECTED). The record is in the journal already. NULL: table full, or no
+# ClOrdID.
 cdef order_t* orders_insert(order_table_t* t, const record_header_t* record, uint32_t generation,
                             int64_t quantity_e8) noexcept nogil
 # The order that an inbound message is about: by 11, 41, 379, else by RefSeqNum (45). NULL if it is not ours.
@@ -65,7 +68,8 @@ cdef order_t* orders_route(order_table_t* t, uint16_t session, const message_t* 
 # Takes over what an inbound message (MsgSeqNum `seq`) says of `order` and, for a cancel or replace, of its original.
 # Returns by how much the open quantity of the order's client changed, times 10**8.
 cdef int64_t orders_update(order_table_t* t, order_t* order, const message_t* message, uint64_t seq) noexcept nogil
-cdef const uint8_t* orders_clordid(order_table_t* t, const order_t* order) noexcept nogil   # its bytes, inside the journal
+# its bytes, inside the journal
+cdef const uint8_t* orders_clordid(order_table_t* t, const order_t* order) noexcept nogil
 
 
 # The Python face, over a Journal.

@@ -10,7 +10,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from .journal cimport DIRECTION_OUT, Journal, journal_at, journal_find, journal_t
 from .parser cimport (PARSE_OK, field_decimal_e8, field_t, field_uint, find_field, message_t, parse_fields)
-from .record cimport FLAG_ORDER, RECORD_HEADER_BYTES, RECORD_OUT, RECORD_REJECTED, record_header_t
+from .record cimport FLAG_ORDER, RECORD_HEADER_BYTES, RECORD_OUT, record_header_t
 
 cdef enum:
     TAG_CLORDID = 11
@@ -51,7 +51,8 @@ cdef void orders_forget(order_table_t* t) noexcept nogil:
     memset(t.entries, 0, t.capacity * sizeof(order_t))
 
 
-cdef order_t* orders_by_client(order_table_t* t, uint32_t client, const uint8_t* clordid, uint32_t length) noexcept nogil:
+cdef order_t* orders_by_client(order_table_t* t, uint32_t client, const uint8_t* clordid,
+                               uint32_t length) noexcept nogil:
     cdef uint32_t hashed = clordid_hash(clordid, length)
     cdef uint64_t slot = hashed & (t.capacity - 1)
     cdef order_t* order
@@ -63,7 +64,8 @@ cdef order_t* orders_by_client(order_table_t* t, uint32_t client, const uint8_t*
     return NULL
 
 
-cdef order_t* orders_by_session(order_table_t* t, uint16_t session, const uint8_t* clordid, uint32_t length) noexcept nogil:
+cdef order_t* orders_by_session(order_table_t* t, uint16_t session, const uint8_t* clordid,
+                                uint32_t length) noexcept nogil:
     cdef uint32_t hashed = clordid_hash(clordid, length)
     cdef uint64_t slot = hashed & (t.capacity - 1)
     cdef order_t* order
@@ -129,7 +131,6 @@ cdef order_t* orders_route(order_table_t* t, uint16_t session, const message_t* 
 cdef int64_t orders_update(order_table_t* t, order_t* order, const message_t* message, uint64_t seq) noexcept nogil:
     cdef int64_t before = order.open_e8
     cdef int64_t change = 0
-    cdef order_t* original
     order.last_in_seq = seq
     if message.msg_type == MSGTYPE_EXECUTION_REPORT:
         change += settle_original(t, order, message, seq)
@@ -148,7 +149,8 @@ cdef const uint8_t* orders_clordid(order_table_t* t, const order_t* order) noexc
 # --- helpers --------------------------------------------------------------------------------------------------------
 
 cdef uint32_t clordid_hash(const uint8_t* data, uint32_t length) noexcept nogil:
-    """Multiplicative mix of 8 bytes a step (in the manner of wyhash's finaliser); not for hostile input from outside."""
+    """Multiplicative mix of 8 bytes a step (in the manner of wyhash's finaliser); not for hostile input from
+    outside."""
     cdef uint64_t state = <uint64_t>0x9E3779B97F4A7C15 ^ length
     cdef uint64_t word
     cdef uint32_t i = 0
@@ -302,7 +304,8 @@ cdef class OrderTable:
         return self._describe(orders_by_session(&self.table, session, clordid, <uint32_t>len(clordid)))
 
     def receive(self, uint16_t session, bytes fields not None, uint64_t seq):
-        """Applies an inbound message given as fields ("35=8<SOH>11=..<SOH>..."); change of open quantity x 10**8, or None."""
+        """Applies an inbound message given as fields ("35=8<SOH>11=..<SOH>..."); change of open quantity x 10**8, or
+        None."""
         cdef field_t index[256]
         cdef message_t message
         cdef order_t* order

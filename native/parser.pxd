@@ -14,7 +14,8 @@ cdef enum parse_status:
     PARSE_OK = 0
     PARSE_INCOMPLETE = 1        # need more bytes; consumed is 0
     PARSE_GARBLED = 2           # drop `consumed` bytes, they are not a valid message; `reason` says why
-    PARSE_TOO_MANY_FIELDS = 3   # framing is right (length, checksum), but the index is full; consumed covers the message
+    # framing is right (length, checksum), but the index is full; consumed covers the message
+    PARSE_TOO_MANY_FIELDS = 3
 
 
 cdef enum garbled_reason:
@@ -47,7 +48,8 @@ cdef struct message_t:
 
 
 # Parses the first message in data[0:size]. message.fields and field_capacity are set by the caller.
-cdef parse_status parse_message(const uint8_t* data, size_t size, uint32_t max_message_bytes, message_t* message) noexcept nogil
+cdef parse_status parse_message(const uint8_t* data, size_t size, uint32_t max_message_bytes,
+                                message_t* message) noexcept nogil
 
 # Indexes a run of fields that is not framed (the body a client hands in, or the part of a message after its header).
 # PARSE_OK, or PARSE_GARBLED with reason and `consumed` = offset of the first bad byte, or PARSE_TOO_MANY_FIELDS.
@@ -58,7 +60,8 @@ cdef const field_t* find_field(const message_t* message, uint32_t tag, uint32_t 
 
 # Value as an unsigned number: -1 unless all digits (1 to 18 of them).
 cdef int64_t field_uint(const message_t* message, const field_t* field) noexcept nogil
-cdef bint field_is(const message_t* message, const field_t* field, char value) noexcept nogil  # exactly that one character
+# exactly that one character
+cdef bint field_is(const message_t* message, const field_t* field, char value) noexcept nogil
 # Value as a fixed-point number times 10**8 (Qty, Price; FIX 'float' without exponent). Sets ok[0] to 0 when it is none.
 cdef int64_t field_decimal_e8(const message_t* message, const field_t* field, bint* ok) noexcept nogil
 # UTCTimestamp (YYYYMMDD-HH:MM:SS[.sss[sss[sss]]]) as ns since the Unix epoch; 0 when it is none.

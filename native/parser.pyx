@@ -1,16 +1,16 @@
 """FIX tag=value parser: one pass over the received bytes, no copy.
 
-BodyLength tells how long a message is before a field is looked at; then 64 bytes at a time give a mask of field ends and
-the checksum, and each tag is read from one word. May depend on: tags, bytescan. Never allocates.
+BodyLength tells how long a message is before a field is looked at; then 64 bytes at a time give a mask of field ends
+and the checksum, and each tag is read from one word. May depend on: tags, bytescan. Never allocates.
 """
 
 import time
 from typing import NamedTuple
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, memset
 
-from .bytescan cimport byte_sum, lowest_bit, scan_block
+from .bytescan cimport lowest_bit, scan_block
 from .tags cimport SOH, TAG_CHECK_SUM, TAG_MSG_SEQ_NUM, TAG_MSG_TYPE, data_tag_after
 
 cdef enum:
@@ -251,7 +251,6 @@ cdef parse_status index_run(const uint8_t* data, uint32_t start, uint32_t end, m
     cdef uint32_t data_tag
     cdef uint32_t tag_length
     cdef uint32_t tag
-    cdef int64_t data_length
     cdef field_t* field = message.fields
     cdef parse_status status = PARSE_OK
     while block < end:
@@ -393,7 +392,8 @@ cdef inline bint all_digits(const uint8_t* p, uint32_t count) noexcept nogil:
 
 
 cdef uint64_t days_from_civil(uint32_t year, uint32_t month, uint32_t day) noexcept nogil:
-    """Days since 1970-01-01 of the proleptic Gregorian calendar (Howard Hinnant, 'chrono-compatible date algorithms')."""
+    """Days since 1970-01-01 of the proleptic Gregorian calendar (Howard Hinnant, 'chrono-compatible date
+    algorithms')."""
     cdef uint32_t y = year - (month <= 2)
     cdef uint32_t era = y // 400
     cdef uint32_t year_of_era = y - era * 400
@@ -480,7 +480,7 @@ def measure_parse(bytes data not None, uint32_t rounds) -> float:
     """Nanoseconds for one parse of the message in `data`, over `rounds` in native code."""
     cdef field_t index[1024]
     cdef message_t message
-    cdef uint32_t i
+    cdef uint32_t _i
     cdef uint64_t fields = 0
     cdef const uint8_t* raw = data
     cdef size_t size = len(data)
@@ -489,7 +489,7 @@ def measure_parse(bytes data not None, uint32_t rounds) -> float:
     message.field_capacity = 1024
     started = time.perf_counter_ns()
     with nogil:
-        for i in range(rounds):
+        for _i in range(rounds):
             parse_message(raw, size, MAX_MESSAGE_BYTES, &message)
             fields += message.field_count
     elapsed = time.perf_counter_ns() - started

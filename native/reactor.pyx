@@ -1,7 +1,7 @@
 """The only file that makes system calls on sockets, and the only one that reads the clock.
 
-One thread without the GIL drives a node. May depend on: node. Decides nothing: what to send, when to connect and whom to
-refuse is the node's to say.
+One thread without the GIL drives a node. May depend on: node. Decides nothing: what to send, when to connect and whom
+to refuse is the node's to say.
 """
 
 import ipaddress
@@ -10,23 +10,23 @@ import socket
 import struct
 from enum import IntEnum
 
-from libc.errno cimport EAGAIN, ECONNREFUSED, EINPROGRESS, EINTR, ENOSYS, errno as c_errno
+from libc.errno cimport EAGAIN, EINPROGRESS, EINTR, errno as c_errno
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove, memset
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
 from posix.unistd cimport close, read, write
 
 from .datagram cimport MAX_DATAGRAM_BYTES
-from .feed cimport CLIENT_FREE, client_tx_consume, client_tx_peek
-from .node cimport (GREETING_BYTES, LINK_CONNECTING, LINK_IDLE, LINK_UP, NOTE_COMMAND_DONE, NOTE_REGISTER_REQUEST,
-                    NOTE_STOPPED, NOTE_TRUNCATION, node_advance, node_deadline, node_greeting_is_fresh,
-                    node_on_client_bytes, node_on_client_connected, node_on_client_disconnected, node_on_command,
-                    node_on_datagram, node_on_register, node_on_session_bytes, node_on_session_command,
-                    node_on_session_connected, node_on_session_disconnected, node_on_timer, node_on_tripwire,
-                    node_poll_datagram, node_seal_greeting, node_session_closing, node_session_tx_consume,
-                    node_session_tx_peek, node_set_kill, node_settle, node_start, node_stop, node_stopped,
-                    node_take_connect, node_take_register_request, node_truncated, note_t, session_command)
+from .feed cimport client_tx_consume, client_tx_peek
+from .node cimport (GREETING_BYTES, NOTE_COMMAND_DONE, NOTE_REGISTER_REQUEST, NOTE_STOPPED, NOTE_TRUNCATION,
+                    node_advance, node_deadline, node_greeting_is_fresh, node_on_client_bytes, node_on_client_connected,
+                    node_on_client_disconnected, node_on_command, node_on_datagram, node_on_register,
+                    node_on_session_bytes, node_on_session_command, node_on_session_connected,
+                    node_on_session_disconnected, node_on_timer, node_on_tripwire, node_poll_datagram,
+                    node_seal_greeting, node_session_closing, node_session_tx_consume, node_session_tx_peek,
+                    node_set_kill, node_settle, node_start, node_stop, node_stopped, node_take_connect,
+                    node_take_register_request, node_truncated, note_t, session_command)
 from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_t, ring_write
 from .role cimport register_outcome, register_request_t, register_value_t, role_command
 
@@ -60,9 +60,19 @@ cdef extern from * nogil:
     #endif
         return epoll_wait(epoll_fd, events, capacity, timeout_ns < 0 ? -1 : (int)((timeout_ns + 999999) / 1000000));
     }
-    static void set_int_option(int fd, int level, int name, int value) { setsockopt(fd, level, name, &value, sizeof value); }
-    static void set_reset_on_close(int fd) { struct linger l = {1, 0}; setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l); }
-    static int connect_error(int fd) { int e = 0; socklen_t n = sizeof e; getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &n); return e; }
+    static void set_int_option(int fd, int level, int name, int value) {
+        setsockopt(fd, level, name, &value, sizeof value);
+    }
+    static void set_reset_on_close(int fd) {
+        struct linger l = {1, 0};
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
+    }
+    static int connect_error(int fd) {
+        int e = 0;
+        socklen_t n = sizeof e;
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &n);
+        return e;
+    }
     """
     ctypedef union epoll_data_t:
         uint64_t u64
@@ -128,8 +138,8 @@ class Command(IntEnum):
 cdef class Reactor:
     """Drives one Node. Build it, give it its sockets, then call `run` on a thread of its own.
 
-    All sockets handed in are non-blocking, bound (and listening, connected to the peer) already, and stay the caller's to
-    close after `run` has returned. Raises OSError when the kernel refuses an epoll or eventfd, MemoryError.
+    All sockets handed in are non-blocking, bound (and listening, connected to the peer) already, and stay the caller's
+    to close after `run` has returned. Raises OSError when the kernel refuses an epoll or eventfd, MemoryError.
     """
 
     def __cinit__(self, Node owner not None, *, bint busy_poll=False, bint yield_when_idle=True,
@@ -209,7 +219,8 @@ cdef class Reactor:
     def add_endpoint(self, uint32_t session, uint32_t index, str host, int port, source=None) -> None:
         """Endpoint `index` of `session`, numeric IPv4 or IPv6; optional (host, port) to connect from."""
         if session >= self.node.replica.session_count or index >= MAX_ENDPOINTS:
-            raise ValueError(f"session {session}, endpoint {index}: at most {MAX_ENDPOINTS} endpoints of a known session")
+            raise ValueError(f"session {session}, endpoint {index}: at most {MAX_ENDPOINTS} endpoints of a "
+                             "known session")
         address_set(&self.endpoints[session][index], host, port)
         if source is not None:
             address_set(&self.sources[session][index], source[0], source[1])
@@ -304,12 +315,12 @@ cdef class Reactor:
 
     cdef void _flush(self) noexcept nogil:
         """Writes what the node puts out: first what an order waits for, then what may follow."""
-        cdef int rounds
+        cdef int _rounds
         cdef uint16_t i
         cdef int32_t slot
         cdef uint64_t before
         cdef register_request_t request
-        for rounds in range(FLUSH_ROUNDS):
+        for _rounds in range(FLUSH_ROUNDS):
             node_advance(self.node, &self.now)
             for i in range(self.node.replica.session_count):
                 self._session_write(i)
@@ -372,9 +383,9 @@ cdef class Reactor:
     cdef void _send_datagrams(self) noexcept nogil:
         cdef uint8_t to_node = 0
         cdef size_t size
-        cdef int i
+        cdef int _i
         cdef int path
-        for i in range(DATAGRAMS_PER_TURN):
+        for _i in range(DATAGRAMS_PER_TURN):
             size = node_poll_datagram(self.node, &self.now, self.datagram, &to_node)
             if size == 0:
                 return
@@ -468,7 +479,7 @@ cdef class Reactor:
         s.filled = 0
         node_on_session_disconnected(self.node, i, &self.now)
 
-    # --- clients --------------------------------------------------------------------------------------------------------
+    # --- clients ------------------------------------------------------------------------------------------------------
 
     cdef void _client_accept(self) noexcept nogil:
         cdef int fd = accept4(self.client_listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
@@ -546,7 +557,7 @@ cdef class Reactor:
         self.clients[slot].fd = -1
         node_on_client_disconnected(self.node, slot, &self.now)
 
-    # --- tripwire -------------------------------------------------------------------------------------------------------
+    # --- tripwire -----------------------------------------------------------------------------------------------------
 
     cdef void _tripwire_accept(self) noexcept nogil:
         cdef int fd = accept4(self.tripwire_listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
@@ -612,7 +623,8 @@ cdef class Reactor:
                 self._tripwire_gone()
             return
         if accepted:
-            if self.tripwire.fd >= 0:            # the peer has connected anew: its old connection means nothing any more
+            # the peer has connected anew: its old connection means nothing any more
+            if self.tripwire.fd >= 0:
                 stream_close(&self.tripwire)
             self.tripwire.fd = s.fd
             s.fd = -1
@@ -630,7 +642,7 @@ cdef class Reactor:
             self.tripwire_verified = 0
             node_on_tripwire(self.node, 0, &self.now)
 
-    # --- commands and notes ---------------------------------------------------------------------------------------------
+    # --- commands and notes -------------------------------------------------------------------------------------------
 
     cdef void _read_commands(self) noexcept nogil:
         cdef uint64_t count
@@ -680,7 +692,7 @@ cdef class Reactor:
         self._read_clock()
         node_truncated(self.node, &self.now)
 
-    # --- sockets ----------------------------------------------------------------------------------------------------------
+    # --- sockets ------------------------------------------------------------------------------------------------------
 
     cdef void _close_all(self) noexcept nogil:
         cdef int i
@@ -742,7 +754,7 @@ cdef class Reactor:
         self.now.wall_ns = <uint64_t>t.tv_sec * 1000000000 + <uint64_t>t.tv_nsec
 
 
-# --- helpers --------------------------------------------------------------------------------------------------------------
+# --- helpers ----------------------------------------------------------------------------------------------------------
 
 cdef void stream_init(stream_t* s) noexcept nogil:
     memset(s, 0, sizeof(stream_t))

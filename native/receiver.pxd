@@ -48,15 +48,18 @@ cdef struct receiver_t:
 ctypedef void (*on_appended_t)(void* context, const record_header_t* record) noexcept nogil
 
 
-cdef int receiver_init(receiver_t* r, const receiver_config_t* config, journal_t* journal, channel_t* channel) noexcept nogil
+cdef int receiver_init(receiver_t* r, const receiver_config_t* config, journal_t* journal,
+                       channel_t* channel) noexcept nogil
 cdef void receiver_free(receiver_t* r) noexcept nogil
-cdef void receiver_follow(receiver_t* r, uint8_t primary, uint32_t epoch, const instant_t* now) noexcept nogil  # JOINING
+# JOINING
+cdef void receiver_follow(receiver_t* r, uint8_t primary, uint32_t epoch, const instant_t* now) noexcept nogil
 # Acknowledges nothing any more, drops early records. A node that takes over calls this first.
 cdef void receiver_stop(receiver_t* r) noexcept nogil
 # An opened DATA, HEARTBEAT or JOIN_REPLY of the primary that we follow; anything of another epoch is ignored.
 cdef void receiver_on_datagram(receiver_t* r, const datagram_header_t* header, const instant_t* now,
                                on_appended_t on_appended, void* context) noexcept nogil
-cdef void receiver_truncated(receiver_t* r, const instant_t* now) noexcept nogil   # the journal now ends at truncate_lsn
+# the journal now ends at truncate_lsn
+cdef void receiver_truncated(receiver_t* r, const instant_t* now) noexcept nogil
 # Builds and seals the next ACK or JOIN due; 0 when none. Call it after each batch of datagrams, and at the deadline.
 cdef size_t receiver_poll(receiver_t* r, const instant_t* now, uint8_t* buffer) noexcept nogil
 cdef uint64_t receiver_deadline(const receiver_t* r) noexcept nogil

@@ -9,7 +9,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from .datagram cimport (DATAGRAM_ACK, DATAGRAM_DATA, DATAGRAM_HEADER_BYTES, DATAGRAM_HEARTBEAT, DATAGRAM_JOIN,
-                        DATAGRAM_JOIN_REPLY, DATAGRAM_MAC_BYTES, Channel, channel_seal, datagram_body)
+                        DATAGRAM_JOIN_REPLY, Channel, channel_seal, datagram_body)
 from .journal cimport (JOURNAL_OK, Journal, journal_append_raw, journal_at, journal_end_of_epoch, journal_status,
                        journal_t)
 from .record cimport RECORD_HEADER_BYTES, record_header_t, record_padded_length
@@ -51,7 +51,8 @@ cdef inline private_t* inside(const receiver_t* r) noexcept nogil:
     return <private_t*>r.private
 
 
-cdef int receiver_init(receiver_t* r, const receiver_config_t* config, journal_t* journal, channel_t* channel) noexcept nogil:
+cdef int receiver_init(receiver_t* r, const receiver_config_t* config, journal_t* journal,
+                       channel_t* channel) noexcept nogil:
     cdef private_t* p
     memset(r, 0, sizeof(receiver_t))
     r.config = config[0]
@@ -206,16 +207,18 @@ cdef size_t build_join(receiver_t* r, const instant_t* now, uint8_t* buffer) noe
 
 # --- records --------------------------------------------------------------------------------------------------------
 
-cdef void take_records(receiver_t* r, const datagram_header_t* header, on_appended_t on_appended, void* context) noexcept nogil:
+cdef void take_records(receiver_t* r, const datagram_header_t* header, on_appended_t on_appended,
+                       void* context) noexcept nogil:
     cdef const uint8_t* body = datagram_body(header)
     cdef uint32_t left = header.body_bytes
     cdef uint64_t lsn = header.first_lsn
     cdef const record_header_t* record
     cdef uint32_t length
-    cdef uint16_t i
-    for i in range(header.count):
+    cdef uint16_t _i
+    for _i in range(header.count):
         record = <const record_header_t*>body
-        if left < RECORD_HEADER_BYTES or record.length < RECORD_HEADER_BYTES or record.length > left or record.lsn != lsn:
+        if (left < RECORD_HEADER_BYTES or record.length < RECORD_HEADER_BYTES or record.length > left
+                or record.lsn != lsn):
             r.bad_records += 1
             return
         length = min(record_padded_length(record.length), left)
@@ -225,7 +228,8 @@ cdef void take_records(receiver_t* r, const datagram_header_t* header, on_append
         lsn += 1
 
 
-cdef void take_record(receiver_t* r, const record_header_t* record, on_appended_t on_appended, void* context) noexcept nogil:
+cdef void take_record(receiver_t* r, const record_header_t* record, on_appended_t on_appended,
+                      void* context) noexcept nogil:
     cdef private_t* p = inside(r)
     cdef uint64_t expected = r.journal.last_lsn + 1
     cdef uint32_t slot
@@ -270,7 +274,8 @@ cdef void drain_early(receiver_t* r, on_appended_t on_appended, void* context) n
             return
 
 
-cdef void take_piece(receiver_t* r, const datagram_header_t* header, on_appended_t on_appended, void* context) noexcept nogil:
+cdef void take_piece(receiver_t* r, const datagram_header_t* header, on_appended_t on_appended,
+                     void* context) noexcept nogil:
     """Pieces are put together for the record that comes next; those of others are asked for when it is their turn."""
     cdef private_t* p = inside(r)
     cdef const record_header_t* record

@@ -45,8 +45,9 @@ cdef struct record_header_t:
     uint64_t time_ns   # wall clock of the writer, ns since the Unix epoch
     uint32_t epoch
     uint32_t client    # client id; 0: none
-    uint32_t aux       # IN: next inbound MsgSeqNum expected after this record. OUT: offset<<16|length of ClOrdID (11) in
-                       # the payload, 0 if none. STATE: state_kind. EPOCH: node index. REJECTED: reject_reason
+    # IN: next inbound MsgSeqNum expected after this record. OUT: offset<<16|length of ClOrdID (11) in
+    # the payload, 0 if none. STATE: state_kind. EPOCH: node index. REJECTED: reject_reason
+    uint32_t aux
     uint16_t session   # index of the session in the pair's configuration
     uint8_t kind       # record_kind
     uint8_t flags      # record_flag

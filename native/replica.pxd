@@ -49,17 +49,22 @@ cdef struct replica_t:
     field_t index[MAX_INDEXED_FIELDS]
 
 
-cdef int replica_init(replica_t* r, journal_t* journal, uint64_t order_capacity) noexcept nogil   # 0, or -1: out of memory
+# 0, or -1: out of memory
+cdef int replica_init(replica_t* r, journal_t* journal, uint64_t order_capacity) noexcept nogil
 cdef void replica_free(replica_t* r) noexcept nogil
 # Record by record, in LSN order. `session_applied`: the session that wrote the record has applied it to itself already.
 cdef void replica_apply(replica_t* r, const record_header_t* record, bint session_applied) noexcept nogil
 cdef void replica_rebuild(replica_t* r) noexcept nogil       # forgets and replays the whole journal
 # Which client an inbound application message belongs to; 0: nobody's.
 cdef uint32_t replica_route(replica_t* r, uint16_t session, const message_t* message) noexcept nogil
-cdef uint32_t replica_generation_at(const replica_t* r, uint16_t session, uint64_t lsn) noexcept nogil   # of a record at lsn
-cdef uint64_t replica_generation_start(const replica_t* r, uint16_t session, uint32_t generation) noexcept nogil  # first LSN that may belong to it
-cdef const record_header_t* replica_checkpoint(replica_t* r, uint32_t client, const uint8_t* key, uint32_t length) noexcept nogil
+# of a record at lsn
+cdef uint32_t replica_generation_at(const replica_t* r, uint16_t session, uint64_t lsn) noexcept nogil
+# first LSN that may belong to it
+cdef uint64_t replica_generation_start(const replica_t* r, uint16_t session, uint32_t generation) noexcept nogil
+cdef const record_header_t* replica_checkpoint(replica_t* r, uint32_t client, const uint8_t* key,
+                                               uint32_t length) noexcept nogil
 cdef bint replica_checkpoints_full(const replica_t* r) noexcept nogil
-cdef int64_t order_quantity_e8(uint32_t msg_type, const message_t* fields) noexcept nogil   # OrderQty (38) of a new order or replace, else 0
+# OrderQty (38) of a new order or replace, else 0
+cdef int64_t order_quantity_e8(uint32_t msg_type, const message_t* fields) noexcept nogil
 # Applies what was appended since; the sessions that wrote the records have applied them to themselves (primary).
 cdef void replica_catch_up(replica_t* r) noexcept nogil

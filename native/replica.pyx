@@ -11,13 +11,11 @@ from libc.string cimport memcmp, memset
 from .crc32c cimport crc32c
 from .journal cimport journal_at, journal_t
 from .orders cimport (order_t, orders_forget, orders_free, orders_init, orders_insert, orders_route, orders_update)
-from .parser cimport (PARSE_GARBLED, PARSE_OK, field_decimal_e8, field_t, find_field, message_t, parse_fields,
-                      parse_message)
-from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_RESET, RECORD_CHECKPOINT, RECORD_IN, RECORD_OUT,
-                      RECORD_REJECTED, RECORD_STATE, STATE_KILL, STATE_LIMITS, record_header_t, record_payload,
-                      record_payload_length)
+from .parser cimport PARSE_GARBLED, field_decimal_e8, field_t, find_field, message_t, parse_message
+from .record cimport (FLAG_ORDER, FLAG_RESET, RECORD_CHECKPOINT, RECORD_IN, RECORD_OUT, RECORD_REJECTED, RECORD_STATE,
+                      STATE_KILL, STATE_LIMITS, record_header_t, record_payload, record_payload_length)
 from .risk cimport MAX_CLIENTS, risk_forget, risk_init, risk_on_open_change, risk_on_order, risk_on_state
-from .session cimport session_apply, session_forget, session_free, session_t
+from .session cimport session_apply, session_forget, session_free
 
 cdef enum:
     TAG_ORDER_QTY = 38
@@ -145,7 +143,8 @@ cdef void replica_catch_up(replica_t* r) noexcept nogil:
 # --- helpers --------------------------------------------------------------------------------------------------------
 
 cdef bint index_message(replica_t* r, const record_header_t* record, message_t* message) noexcept nogil:
-    """Indexes the FIX message in a record; the first MAX_INDEXED_FIELDS fields are enough for what is looked for here."""
+    """Indexes the FIX message in a record; the first MAX_INDEXED_FIELDS fields are enough for what is looked for
+    here."""
     memset(message, 0, sizeof(message_t))
     message.fields = r.index
     message.field_capacity = MAX_INDEXED_FIELDS

@@ -10,8 +10,12 @@ from libc.string cimport memcpy, memset
 
 cdef extern from *:
     """
-    static inline unsigned long long ring_load(const unsigned long long *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
-    static inline void ring_store(unsigned long long *p, unsigned long long v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
+    static inline unsigned long long ring_load(const unsigned long long *p) {
+        return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+    }
+    static inline void ring_store(unsigned long long *p, unsigned long long v) {
+        __atomic_store_n(p, v, __ATOMIC_RELEASE);
+    }
     """
     uint64_t ring_load(const unsigned long long* p) noexcept nogil
     void ring_store(unsigned long long* p, uint64_t v) noexcept nogil

@@ -37,9 +37,11 @@ cdef struct risk_t:
 cdef void risk_init(risk_t* r) noexcept nogil
 cdef void risk_forget(risk_t* r) noexcept nogil   # forgets what the log said, keeps the configured limits
 # 0, or the reject_reason. price_e8 0: no price (market order); quantity_e8 0: not an order with a quantity.
-cdef uint8_t risk_check(const risk_t* r, uint32_t client, int64_t quantity_e8, int64_t price_e8, uint64_t wall_ns) noexcept nogil
+cdef uint8_t risk_check(const risk_t* r, uint32_t client, int64_t quantity_e8, int64_t price_e8,
+                        uint64_t wall_ns) noexcept nogil
 # A kill switch stops new orders and replaces; cancels always pass.
-cdef void risk_on_order(risk_t* r, const record_header_t* record, int64_t quantity_e8) noexcept nogil   # OUT record of an order
+# OUT record of an order
+cdef void risk_on_order(risk_t* r, const record_header_t* record, int64_t quantity_e8) noexcept nogil
 cdef void risk_on_open_change(risk_t* r, uint32_t client, int64_t change_e8) noexcept nogil
 cdef void risk_on_state(risk_t* r, const record_header_t* record) noexcept nogil     # STATE_KILL, STATE_LIMITS
 

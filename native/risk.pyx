@@ -97,7 +97,8 @@ cdef class Risk:
 
     def set_limits(self, uint32_t client, *, int64_t max_order_qty_e8=0, int64_t max_notional_e8=0,
                    int64_t max_open_qty_e8=0, double orders_per_second=0, uint32_t burst=1) -> None:
-        """Limits of one client; 0: not limited. `burst` orders may come at once. Raises ValueError for a bad client id."""
+        """Limits of one client; 0: not limited. `burst` orders may come at once. Raises ValueError for a bad client
+        id."""
         if client >= MAX_CLIENTS:
             raise ValueError(f"client id {client}: at most {MAX_CLIENTS - 1}")
         cdef risk_limits_t* limits = &self.state.clients[client].limits

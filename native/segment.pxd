@@ -54,7 +54,8 @@ cdef segment_fault segment_check_header(const segment_header_t* header) noexcept
 cdef int segment_create(segment_t* s, int directory, const char* name, uint64_t segment_bytes) noexcept nogil
 cdef int segment_create_anonymous(segment_t* s, uint64_t segment_bytes) noexcept nogil
 cdef int segment_map(segment_t* s, int fd, uint64_t segment_bytes, bint writable) noexcept nogil   # takes fd over
-cdef int segment_sync(const segment_t* s, uint64_t start, uint64_t end) noexcept nogil   # page-aligned; durable on return
+# page-aligned; durable on return
+cdef int segment_sync(const segment_t* s, uint64_t start, uint64_t end) noexcept nogil
 cdef int segment_rename(int directory, const char* old, const char* new) noexcept nogil  # durable on return
 cdef int segment_unlink(int directory, const char* name) noexcept nogil
 cdef void segment_unmap(segment_t* s, uint64_t segment_bytes) noexcept nogil

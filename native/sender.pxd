@@ -28,9 +28,9 @@ cdef struct nak_range_t:
     uint64_t last_lsn
 
 
-# Body of DATAGRAM_JOIN_REPLY. `agreed`: the logs agree up to common_lsn, data follows from common_lsn + 1; the standby puts
-# aside and truncates what it has beyond. Not agreed: the standby looks at its own journal_end_of_epoch(common_epoch),
-# and asks again with that as its end.
+# Body of DATAGRAM_JOIN_REPLY. `agreed`: the logs agree up to common_lsn, data follows from common_lsn + 1; the standby
+# puts aside and truncates what it has beyond. Not agreed: the standby looks at its own
+# journal_end_of_epoch(common_epoch), and asks again with that as its end.
 cdef struct join_reply_t:
     uint64_t common_lsn
     uint32_t common_epoch
@@ -74,7 +74,8 @@ cdef struct sender_t:
 
 
 cdef void sender_init(sender_t* s, const sender_config_t* config, journal_t* journal, channel_t* channel) noexcept nogil
-cdef void sender_start(sender_t* s, uint32_t epoch) noexcept nogil   # this node is primary of `epoch`: every receiver must join anew
+# this node is primary of `epoch`: every receiver must join anew
+cdef void sender_start(sender_t* s, uint32_t epoch) noexcept nogil
 cdef void sender_stop(sender_t* s) noexcept nogil
 # An opened ACK or JOIN. Anything of another epoch is ignored.
 cdef void sender_on_datagram(sender_t* s, const datagram_header_t* header, const instant_t* now) noexcept nogil

@@ -3,7 +3,7 @@
 May depend on: journal, record, datagram. Never does I/O, never reads a clock, never allocates.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from .datagram cimport (DATAGRAM_ACK, DATAGRAM_DATA, DATAGRAM_HEADER_BYTES, DATAGRAM_JOIN, DATAGRAM_JOIN_REPLY,
@@ -18,7 +18,8 @@ cdef enum:
 cdef uint64_t NEVER = <uint64_t>0xFFFFFFFFFFFFFFFF
 
 
-cdef void sender_init(sender_t* s, const sender_config_t* config, journal_t* journal, channel_t* channel) noexcept nogil:
+cdef void sender_init(sender_t* s, const sender_config_t* config, journal_t* journal,
+                      channel_t* channel) noexcept nogil:
     memset(s, 0, sizeof(sender_t))
     s.config = config[0]
     s.journal = journal
@@ -98,7 +99,8 @@ cdef void take_join(sender_t* s, receiver_view_t* view, const datagram_header_t*
     view.retransmit_at_ns = 0
 
 
-cdef void take_ack(sender_t* s, receiver_view_t* view, const datagram_header_t* header, const instant_t* now) noexcept nogil:
+cdef void take_ack(sender_t* s, receiver_view_t* view, const datagram_header_t* header,
+                   const instant_t* now) noexcept nogil:
     cdef ack_body_t ack
     cdef const uint8_t* body = datagram_body(header)
     if header.body_bytes < sizeof(ack_body_t):
@@ -151,9 +153,9 @@ cdef void take_naks(receiver_view_t* view, const nak_range_t* ranges, uint32_t c
 
 # --- what goes out --------------------------------------------------------------------------------------------------
 
-cdef size_t poll_receiver(sender_t* s, receiver_view_t* view, uint8_t node, const instant_t* now, uint8_t* buffer) noexcept nogil:
+cdef size_t poll_receiver(sender_t* s, receiver_view_t* view, uint8_t node, const instant_t* now,
+                          uint8_t* buffer) noexcept nogil:
     cdef uint64_t lag
-    cdef size_t size
     if view.reply_due:
         return build_reply(s, view, node, now, buffer)
     if not view.joined:
@@ -176,14 +178,16 @@ cdef size_t poll_receiver(sender_t* s, receiver_view_t* view, uint8_t node, cons
     return 0
 
 
-cdef size_t build_reply(sender_t* s, receiver_view_t* view, uint8_t node, const instant_t* now, uint8_t* buffer) noexcept nogil:
+cdef size_t build_reply(sender_t* s, receiver_view_t* view, uint8_t node, const instant_t* now,
+                        uint8_t* buffer) noexcept nogil:
     start_header(s, buffer, DATAGRAM_JOIN_REPLY)
     memcpy(buffer + DATAGRAM_HEADER_BYTES, &view.reply, sizeof(join_reply_t))
     view.reply_due = 0
     return channel_seal(s.channel, buffer, node, sizeof(join_reply_t), now.wall_ns)
 
 
-cdef size_t build_next(sender_t* s, receiver_view_t* view, uint8_t node, const instant_t* now, uint8_t* buffer) noexcept nogil:
+cdef size_t build_next(sender_t* s, receiver_view_t* view, uint8_t node, const instant_t* now,
+                       uint8_t* buffer) noexcept nogil:
     """Records that were not sent yet, from the cursor on."""
     cdef uint64_t first = view.next_lsn
     cdef uint32_t body = build_data(s, buffer, &view.next_lsn, s.journal.last_lsn, &view.fragment_offset)
@@ -195,7 +199,8 @@ cdef size_t build_next(sender_t* s, receiver_view_t* view, uint8_t node, const i
     return channel_seal(s.channel, buffer, node, body, now.wall_ns)
 
 
-cdef size_t build_retransmission(sender_t* s, receiver_view_t* view, uint8_t node, const instant_t* now, uint8_t* buffer) noexcept nogil:
+cdef size_t build_retransmission(sender_t* s, receiver_view_t* view, uint8_t node, const instant_t* now,
+                                 uint8_t* buffer) noexcept nogil:
     cdef nak_range_t* wanted = &view.naks[view.nak_count - 1]
     cdef uint64_t first = wanted.first_lsn
     cdef uint32_t body = build_data(s, buffer, &wanted.first_lsn, wanted.last_lsn, &view.nak_fragment_offset)
@@ -206,7 +211,8 @@ cdef size_t build_retransmission(sender_t* s, receiver_view_t* view, uint8_t nod
     return channel_seal(s.channel, buffer, node, body, now.wall_ns)
 
 
-cdef uint32_t build_data(sender_t* s, uint8_t* buffer, uint64_t* cursor, uint64_t last_lsn, uint32_t* fragment_offset) noexcept nogil:
+cdef uint32_t build_data(sender_t* s, uint8_t* buffer, uint64_t* cursor, uint64_t last_lsn,
+                         uint32_t* fragment_offset) noexcept nogil:
     """Fills a DATA datagram with whole records from cursor[0] to last_lsn, or with the next piece of one that is too
     large; moves the cursor on. Returns the bytes of its body."""
     cdef datagram_header_t* header = start_header(s, buffer, DATAGRAM_DATA)

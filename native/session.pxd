@@ -28,16 +28,19 @@ cdef enum session_state:
     SESSION_RECOVERING = 3      # logged on; a gap on either side or the Logon barrier (TestRequest) is still open
     SESSION_READY = 4           # logged on and synchronised: orders get their MsgSeqNum
     SESSION_LOGOUT_SENT = 5
-    SESSION_STOPPED = 6         # needs an operator: state was lost or the counterparty refuses us; never reconnects by itself
+    # needs an operator: state was lost or the counterparty refuses us; never reconnects by itself
+    SESSION_STOPPED = 6
 
 
 cdef enum session_event:
     EVENT_LOGGED_ON = 1         # a: 1 if we initiated
     EVENT_READY = 2             # synchronised in both directions
     EVENT_GAP = 3               # inbound gap: a first missing, b the number that showed it
-    EVENT_RESEND_REQUESTED = 4  # by the counterparty: a BeginSeqNo, b EndSeqNo (0 as infinity resolved to the last sent)
+    # by the counterparty: a BeginSeqNo, b EndSeqNo (0 as infinity resolved to the last sent)
+    EVENT_RESEND_REQUESTED = 4
     EVENT_RESENT = 5            # OUT application message a went again, PossDupFlag=Y
-    EVENT_GAP_FILLED = 6        # OUT application message a was too old or not to be resent: the counterparty gets a gap fill
+    # OUT application message a was too old or not to be resent: the counterparty gets a gap fill
+    EVENT_GAP_FILLED = 6
     EVENT_REJECT_SENT = 7       # session-level Reject (35=3): a SessionRejectReason (373), b RefSeqNum (45)
     EVENT_REJECT_RECEIVED = 8   # 35=3 about our message a (RefSeqNum); text in session_t.text
     EVENT_GARBLED = 9           # a garbled_reason, b bytes dropped
@@ -59,7 +62,8 @@ cdef enum disconnect_reason:
 
 cdef enum stop_reason:
     STOP_OUR_SEQ_TOO_LOW = 1      # counterparty: our MsgSeqNum is lower than it expects: our state was lost
-    STOP_THEIR_SEQ_TOO_LOW = 2    # counterparty's MsgSeqNum is lower than we expect without PossDupFlag: its state was lost
+    # counterparty's MsgSeqNum is lower than we expect without PossDupFlag: its state was lost
+    STOP_THEIR_SEQ_TOO_LOW = 2
     STOP_BY_OPERATOR = 3
 
 
@@ -77,8 +81,10 @@ cdef struct session_hooks_t:
     void* context
     # Client id that an inbound application message belongs to; it goes into the IN record. NULL: 0.
     uint32_t (*route)(void* context, session_t* session, const message_t* message) noexcept nogil
-    # An application message was accepted in sequence and logged; message points into the record's payload or an equal copy.
-    void (*on_message)(void* context, session_t* session, const message_t* message, const record_header_t* record) noexcept nogil
+    # An application message was accepted in sequence and logged; message points into the record's payload or an equal
+    # copy.
+    void (*on_message)(void* context, session_t* session, const message_t* message,
+                       const record_header_t* record) noexcept nogil
     # A record was appended to the log by this session (OUT, IN or STATE), already applied to the session itself.
     void (*on_record)(void* context, session_t* session, const record_header_t* record) noexcept nogil
     void (*on_event)(void* context, session_t* session, session_event event, uint64_t a, uint64_t b) noexcept nogil
@@ -91,7 +97,8 @@ cdef struct session_config_t:
     uint8_t sender_comp_id[64]
     uint8_t target_comp_id[64]
     uint8_t extra_ids[256]           # further fixed header fields, "50=..\x0157=..\x01", SOH-terminated each
-    uint8_t logon_fields[512]        # further fields of our Logon ("553=..\x01554=..\x01"); may hold secrets: never logged in clear
+    # further fields of our Logon ("553=..\x01554=..\x01"); may hold secrets: never logged in clear
+    uint8_t logon_fields[512]
     uint8_t timestamp_digits         # 0, 3, 6, 9
     uint32_t heartbeat_s             # HeartBtInt (108); an acceptor takes the initiator's
     uint64_t logon_timeout_ns
@@ -129,7 +136,8 @@ cdef struct session_t:
     void* private                    # transmit queue, resend cursor, timers, queued messages: see session.pyx
 
 
-cdef int session_init(session_t* s, const session_config_t* config, journal_t* journal) noexcept nogil  # 0, or -1: out of memory or bad config
+# 0, or -1: out of memory or bad config
+cdef int session_init(session_t* s, const session_config_t* config, journal_t* journal) noexcept nogil
 cdef void session_free(session_t* s) noexcept nogil
 
 cdef void session_apply(session_t* s, const record_header_t* record) noexcept nogil   # derives durable state
@@ -140,26 +148,34 @@ cdef void session_on_disconnected(session_t* s, const instant_t* now) noexcept n
 # Handles every whole message in data[0:size]; returns the bytes used up. The rest comes again with more behind it.
 cdef size_t session_on_bytes(session_t* s, const uint8_t* data, size_t size, const instant_t* now) noexcept nogil
 cdef void session_on_timer(session_t* s, const instant_t* now) noexcept nogil          # cheap when nothing is due
-cdef uint64_t session_deadline(const session_t* s) noexcept nogil                       # mono_ns of the next timer; UINT64_MAX: none
+# mono_ns of the next timer; UINT64_MAX: none
+cdef uint64_t session_deadline(const session_t* s) noexcept nogil
 
-# Numbers, encodes and logs one application message and queues it for release. `clordid_offset` of the ClOrdID's value in
-# `body` (clordid_length 0: none). On SEND_OK record[0] is the OUT record.
+# Numbers, encodes and logs one application message and queues it for release. `clordid_offset` of the ClOrdID's value
+# in `body` (clordid_length 0: none). On SEND_OK record[0] is the OUT record.
 cdef send_status session_send_application(session_t* s, const uint8_t* msg_type, uint32_t msg_type_length,
                                           const uint8_t* body, uint32_t body_length, uint32_t clordid_offset,
                                           uint32_t clordid_length, uint32_t client, uint8_t flags, const instant_t* now,
                                           const record_header_t** record) noexcept nogil
 cdef void session_logout(session_t* s, const char* text, const instant_t* now) noexcept nogil   # starts the handshake
-cdef void session_drop(session_t* s, const instant_t* now) noexcept nogil   # fenced: no Logout, nothing more to send, closing
-cdef int session_reset(session_t* s, const instant_t* now) noexcept nogil               # STATE_RESET; only while disconnected; 0 or -1
-cdef int session_set_seq(session_t* s, uint64_t next_out, uint64_t next_in, const instant_t* now) noexcept nogil  # while disconnected
-cdef void session_resume(session_t* s) noexcept nogil                                   # operator: STOPPED -> DISCONNECTED
+# fenced: no Logout, nothing more to send, closing
+cdef void session_drop(session_t* s, const instant_t* now) noexcept nogil
+# STATE_RESET; only while disconnected; 0 or -1
+cdef int session_reset(session_t* s, const instant_t* now) noexcept nogil
+# while disconnected
+cdef int session_set_seq(session_t* s, uint64_t next_out, uint64_t next_in, const instant_t* now) noexcept nogil
+# operator: STOPPED -> DISCONNECTED
+cdef void session_resume(session_t* s) noexcept nogil
 
 # What may go on the socket now: the longest contiguous run at the head of the transmit queue whose LSNs are at most
 # `released_lsn` (resends and the like have none and wait only for what is before them). 0: nothing.
 cdef size_t session_tx_peek(session_t* s, uint64_t released_lsn, const uint8_t** data) noexcept nogil
-cdef void session_tx_consume(session_t* s, size_t size, const instant_t* now) noexcept nogil   # so many bytes were written
-cdef bint session_closing(const session_t* s) noexcept nogil   # close the transport once session_tx_peek gives nothing more
-cdef bint session_ready_for(const session_t* s, uint32_t msg_type) noexcept nogil   # would session_send_application number it now?
+# so many bytes were written
+cdef void session_tx_consume(session_t* s, size_t size, const instant_t* now) noexcept nogil
+# close the transport once session_tx_peek gives nothing more
+cdef bint session_closing(const session_t* s) noexcept nogil
+# would session_send_application number it now?
+cdef bint session_ready_for(const session_t* s, uint32_t msg_type) noexcept nogil
 
 
 # The Python face: one session with a Journal, for the broker simulator and the tests.

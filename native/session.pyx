@@ -1,7 +1,8 @@
 """One FIX session: the state machine, for both roles.
 
-All changes of `state` are in `enter`. What survives a crash is changed by `session_apply` alone. May depend on: journal,
-parser, encoder, tags, txqueue, fixbody. Never does I/O, never reads a clock, never allocates after session_init.
+All changes of `state` are in `enter`. What survives a crash is changed by `session_apply` alone. May depend on:
+journal, parser, encoder, tags, txqueue, fixbody. Never does I/O, never reads a clock, never allocates after
+session_init.
 """
 
 from typing import NamedTuple
@@ -12,11 +13,11 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset, strlen
 
-from .encoder cimport (ENCODE_NO_ROOM, encode_bound, encode_message, encode_resend, encode_t, template_init,
-                       write_uint, write_utc_timestamp)
+from .encoder cimport (encode_bound, encode_message, encode_resend, encode_t, template_init, write_uint,
+                       write_utc_timestamp)
 from .fixbody cimport body_char, body_raw, body_t, body_text, body_uint
 from .journal cimport DIRECTION_OUT, Journal, journal_commit, journal_find, journal_reserve, journal_t
-from .parser cimport (MAX_MESSAGE_BYTES, PARSE_GARBLED, PARSE_INCOMPLETE, PARSE_OK, field_is, field_t, field_uint,
+from .parser cimport (MAX_MESSAGE_BYTES, PARSE_GARBLED, PARSE_INCOMPLETE, field_is, field_t, field_uint,
                       field_utc_timestamp, find_field, message_t, parse_message, parse_status)
 from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_POSS_DUP, FLAG_RESET, RECORD_IN, RECORD_OUT, RECORD_STATE,
                       STATE_RESET, STATE_SET_SEQ, record_header_t, record_payload, record_payload_length)
@@ -423,7 +424,8 @@ cdef uint64_t send_test_request(session_t* s) noexcept nogil:
     return send_plain(s, c'1', &body)
 
 
-cdef void send_reject(session_t* s, const message_t* m, uint32_t reason, uint32_t ref_tag, const char* text) noexcept nogil:
+cdef void send_reject(session_t* s, const message_t* m, uint32_t reason, uint32_t ref_tag,
+                      const char* text) noexcept nogil:
     """Reject (35=3): RefSeqNum, RefTagID, RefMsgType, SessionRejectReason, Text (FIX 4.2 on)."""
     cdef body_t body
     cdef const field_t* msg_type = find_field(m, TAG_MSG_TYPE, 0)
@@ -511,7 +513,8 @@ cdef int append_reset(session_t* s) noexcept nogil:
     return 0
 
 
-cdef int append_state(session_t* s, uint32_t kind, uint8_t flags, const uint8_t* payload, uint32_t length) noexcept nogil:
+cdef int append_state(session_t* s, uint32_t kind, uint8_t flags, const uint8_t* payload,
+                      uint32_t length) noexcept nogil:
     cdef record_header_t* record = journal_reserve(s.journal, length)
     if record is NULL:
         return -1
@@ -625,7 +628,8 @@ cdef bint header_is_ours(session_t* s, const message_t* m, bint logged_on) noexc
             reject_in_sequence(s, m, REASON_BAD_FORMAT, TAG_SENDING_TIME, b"SendingTime (52) is no UTCTimestamp")
             return 0
         return 1
-    if s.config.sending_time_tolerance_ns and distance(sent_ns, inside(s).now.wall_ns) > s.config.sending_time_tolerance_ns:
+    if (s.config.sending_time_tolerance_ns
+            and distance(sent_ns, inside(s).now.wall_ns) > s.config.sending_time_tolerance_ns):
         if logged_on:
             send_reject(s, m, REASON_SENDING_TIME_PROBLEM, TAG_SENDING_TIME, b"SendingTime accuracy problem")
             consume_rejected(s, m)
@@ -879,7 +883,8 @@ cdef void take_sequence_reset(session_t* s, const message_t* m) noexcept nogil:
             p.gap_asked = 0
 
 
-cdef void reject_in_sequence(session_t* s, const message_t* m, uint32_t reason, uint32_t tag, const char* text) noexcept nogil:
+cdef void reject_in_sequence(session_t* s, const message_t* m, uint32_t reason, uint32_t tag,
+                             const char* text) noexcept nogil:
     """Refuses the content of a message. It has used its number up all the same."""
     if m.seq < s.next_in:
         return
@@ -925,10 +930,12 @@ cdef bint original_time_is_right(session_t* s, const message_t* m) noexcept nogi
     if m.msg_type == MSG_SEQUENCE_RESET and original is NULL:
         return 1                          # gap fills often come without
     if original is NULL:
-        reject_in_sequence(s, m, REASON_REQUIRED_TAG_MISSING, TAG_ORIG_SENDING_TIME, b"OrigSendingTime (122) is missing")
+        reject_in_sequence(s, m, REASON_REQUIRED_TAG_MISSING, TAG_ORIG_SENDING_TIME,
+                           b"OrigSendingTime (122) is missing")
         return 0
     if field_utc_timestamp(m, original) > field_utc_timestamp(m, sent):
-        send_reject(s, m, REASON_SENDING_TIME_PROBLEM, TAG_ORIG_SENDING_TIME, b"OrigSendingTime (122) is after SendingTime")
+        send_reject(s, m, REASON_SENDING_TIME_PROBLEM, TAG_ORIG_SENDING_TIME,
+                    b"OrigSendingTime (122) is after SendingTime")
         consume_rejected(s, m)
         send_logout(s, b"OrigSendingTime (122) is after SendingTime (52)")
         return 0
@@ -1093,8 +1100,8 @@ cdef void answer_resend_request(session_t* s, const message_t* m) noexcept nogil
         send_reject(s, m, REASON_REQUIRED_TAG_MISSING, TAG_BEGIN_SEQ_NO if first <= 0 else TAG_END_SEQ_NO,
                     b"BeginSeqNo (7) and EndSeqNo (16) are required")
         return
-    # 0 (and 999999 before FIX 4.2) is infinity. What still waits in the queue goes twice: a counterparty that has asked may
-    # not ask again, and drops what it already has.
+    # 0 (and 999999 before FIX 4.2) is infinity. What still waits in the queue goes twice: a counterparty that has
+    # asked may not ask again, and drops what it already has.
     if last == 0 or last >= <int64_t>s.next_out:
         last = <int64_t>s.next_out - 1
     tell(s, EVENT_RESEND_REQUESTED, <uint64_t>first, <uint64_t>last)
@@ -1107,7 +1114,8 @@ cdef void start_resend(session_t* s, uint64_t first, uint64_t last) noexcept nog
     cdef private_t* p = inside(s)
     if first > last:
         return
-    if p.resend_next:                    # asked again while answering: the later request counts, without losing the earlier
+    # asked again while answering: the later request counts, without losing the earlier
+    if p.resend_next:
         first = min(first, p.resend_next)
         last = max(last, p.resend_end)
     p.resend_next = first
@@ -1118,7 +1126,8 @@ cdef void start_resend(session_t* s, uint64_t first, uint64_t last) noexcept nog
 
 
 cdef void continue_resend(session_t* s) noexcept nogil:
-    """Queues as much of the answer as there is room for. Consecutive messages that do not go again make one gap fill."""
+    """Queues as much of the answer as there is room for. Consecutive messages that do not go again make one gap
+    fill."""
     cdef private_t* p = inside(s)
     cdef const record_header_t* record
     cdef uint64_t gap_start = 0
@@ -1168,7 +1177,8 @@ cdef bint queue_resend(session_t* s, const record_header_t* record) noexcept nog
     place = tx_scratch(&p.tx, bound)
     if place is NULL:
         return 0
-    length = encode_resend(&s.header, record_payload(record), record_payload_length(record), p.now.wall_ns, place, bound)
+    length = encode_resend(&s.header, record_payload(record), record_payload_length(record), p.now.wall_ns,
+                           place, bound)
     if length > 0:
         tx_push_scratch(&p.tx, place, <uint32_t>length, record.lsn)
     return 1
@@ -1250,7 +1260,8 @@ EVENT_NAMES = ("MESSAGE", "LOGGED_ON", "READY", "GAP", "RESEND_REQUESTED", "RESE
 
 
 class SessionNotReady(ProtocolError):
-    """A message cannot be numbered now: the session is not logged on and synchronised, or its queue or journal is full."""
+    """A message cannot be numbered now: the session is not logged on and synchronised, or its queue or journal is
+    full."""
 
 
 class Event(NamedTuple):
@@ -1262,7 +1273,8 @@ class Event(NamedTuple):
     data: bytes = b""   # MESSAGE: its bytes; LOGGED_OUT, REJECT_RECEIVED, STOPPED: Text (58)
 
 
-cdef void face_on_message(void* context, session_t* s, const message_t* m, const record_header_t* record) noexcept nogil:
+cdef void face_on_message(void* context, session_t* s, const message_t* m,
+                          const record_header_t* record) noexcept nogil:
     with gil:
         (<Session>context).events.append(Event("MESSAGE", record.seq, 1 if record.flags & FLAG_POSS_DUP else 0,
                                                m.data[:m.length]))
@@ -1291,7 +1303,6 @@ cdef class Session:
                   bint reset_on_logout=False, bint reset_on_disconnect=False, logon_barrier=None,
                   bint send_next_expected=False, bint cancels_before_ready=False, uint32_t epoch=1):
         cdef session_config_t config
-        cdef uint64_t lsn
         if role not in ("initiator", "acceptor"):
             raise ValueError(f"role: initiator or acceptor, found {role!r}")
         memset(&config, 0, sizeof(config))
@@ -1358,7 +1369,8 @@ cdef class Session:
 
     def send(self, str msg_type, bytes body not None, uint64_t mono_ns, uint64_t wall_ns, bytes clordid=None,
              uint32_t client=0) -> int:
-        """Numbers, logs and queues an application message; its MsgSeqNum. Raises SessionNotReady, ValueError (too large)."""
+        """Numbers, logs and queues an application message; its MsgSeqNum. Raises SessionNotReady, ValueError (too
+        large)."""
         cdef instant_t now = instant_t(mono_ns, wall_ns)
         cdef const record_header_t* record = NULL
         cdef bytes kind = msg_type.encode("ascii")
@@ -1368,10 +1380,11 @@ cdef class Session:
             field = b"\x0111=" + clordid + b"\x01"
             offset = <uint32_t>((b"\x01" + body).index(field) + 3)
             length = <uint32_t>len(clordid)
-        status = session_send_application(&self.state, kind, <uint32_t>len(kind), body, <uint32_t>len(body), offset, length,
-                                          client, FLAG_ORDER if length else 0, &now, &record)
+        status = session_send_application(&self.state, kind, <uint32_t>len(kind), body, <uint32_t>len(body),
+                                          offset, length, client, FLAG_ORDER if length else 0, &now, &record)
         if status == SEND_TOO_LARGE:
-            raise ValueError(f"a message of {len(body)} body bytes: at most {self.state.config.max_message_bytes} with header")
+            raise ValueError(f"a message of {len(body)} body bytes: at most "
+                             f"{self.state.config.max_message_bytes} with header")
         if status != SEND_OK:
             raise SessionNotReady(f"session {self.state.config.sender_comp_id.decode()} to "
                                   f"{self.state.config.target_comp_id.decode()} is {STATE_NAMES[self.state.state]}"

@@ -3,4 +3,5 @@
 from libc.stdint cimport uint8_t
 
 
-cdef void siphash128(const uint8_t* key, const uint8_t* data, size_t size, uint8_t* mac) noexcept nogil   # key, mac: 16 bytes
+# key, mac: 16 bytes
+cdef void siphash128(const uint8_t* key, const uint8_t* data, size_t size, uint8_t* mac) noexcept nogil

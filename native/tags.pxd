@@ -1,4 +1,5 @@
-"""FIX tag numbers and message types that the gateway itself looks at, and which length field precedes which data field."""
+"""FIX tag numbers and message types that the gateway itself looks at, and which length field precedes which data
+field."""
 
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -52,7 +53,8 @@ cdef inline bint is_session_message(uint32_t msg_type) noexcept nogil:
 
 
 cdef inline uint32_t data_tag_after(uint32_t tag) noexcept nogil:
-    """Tag of the data field whose length `tag` gives; 0 if `tag` is no such length (FIX 5.0SP2 volume 6, type Length)."""
+    """Tag of the data field whose length `tag` gives; 0 if `tag` is no such length (FIX 5.0SP2 volume 6, type
+    Length)."""
     if tag == 90 or tag == 95 or tag == 212 or tag == 445 or tag == 618 or tag == 621:
         return tag + 1
     if tag == 93:

@@ -109,7 +109,7 @@ class Book:
                 replies.append(self._report(order, "4", extra=[(Tag.TRANSACT_TIME, transact_time)]))
         return replies
 
-    # --- orders -----------------------------------------------------------------------------------------------------------
+    # --- orders -------------------------------------------------------------------------------------------------------
 
     def _new(self, values: dict[int, str]) -> Outcome:
         cl_ord_id = values.get(Tag.CL_ORD_ID, "")
@@ -195,7 +195,7 @@ class Book:
             return []
         return [self._trade(order, order.quantity - order.filled, reference)]
 
-    # --- status -----------------------------------------------------------------------------------------------------------
+    # --- status -------------------------------------------------------------------------------------------------------
 
     def _status(self, values: dict[int, str]) -> Outcome:
         cl_ord_id = values.get(Tag.CL_ORD_ID, "")
@@ -231,7 +231,7 @@ class Book:
         reply.exec_id = ""  # tells a state, is no execution
         return reply
 
-    # --- replies ----------------------------------------------------------------------------------------------------------
+    # --- replies ------------------------------------------------------------------------------------------------------
 
     @property
     def _is_44(self) -> bool:

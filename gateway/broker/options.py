@@ -27,7 +27,8 @@ class SessionId(NamedTuple):
         parts = text.split(":")
         if len(parts) != 3 or not all(parts) or parts[0] not in ("FIX.4.2", "FIX.4.4"):
             raise ConfigError(
-                f"--session: found {text!r}, allowed: BeginString:SenderCompID:TargetCompID, such as FIX.4.4:BROKER:GATEWAY"
+                f"--session: found {text!r}, allowed: BeginString:SenderCompID:TargetCompID, "
+                "such as FIX.4.4:BROKER:GATEWAY"
             )
         return cls(*parts)
 

@@ -264,7 +264,8 @@ def _open_doors(config: Config) -> list[str]:
     for name, node in config.node.items():
         if not node.clients.is_loopback:
             problems += [
-                f"client {client.name!r} needs `token_env` or `token_file`: node.{name}.clients {node.clients} is not loopback"
+                f"client {client.name!r} needs `token_env` or `token_file`: "
+                f"node.{name}.clients {node.clients} is not loopback"
                 for client in config.client
                 if not client.has_token
             ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import aiohttp
@@ -49,7 +48,7 @@ class ControlClient:
                 method, f"http://{section.control}{path}", headers=headers, data=data
             ) as response:
                 answer: dict[str, Any] = orjson.loads(await response.read())
-        except (aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, OSError, orjson.JSONDecodeError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
             raise ControlError(
                 f"node {node} at {section.control} does not answer: {error or type(error).__name__}"
             ) from None

@@ -110,7 +110,7 @@ class Conductor:
                 await asyncio.shield(self.world.stop_all())
         return self._judge(time.monotonic() - started)
 
-    # --- acts -------------------------------------------------------------------------------------------------------------
+    # --- acts ---------------------------------------------------------------------------------------------------------
 
     async def _start(self) -> None:
         await self.world.start_broker()
@@ -190,7 +190,7 @@ class Conductor:
         ]
         return DemoResult(self.options, result, takeovers, latencies_us(evidence.client), duration_s)
 
-    # --- what is known ----------------------------------------------------------------------------------------------------
+    # --- what is known ------------------------------------------------------------------------------------------------
 
     async def _status(self, node: str) -> dict[str, Any] | None:
         try:

@@ -126,7 +126,7 @@ class World:
         await self.start(node, "node", "--config", str(self.config), "--node", node)
 
     async def start(self, name: str, *arguments: str, pipe: bool = False) -> asyncio.subprocess.Process:
-        """Starts `gateway ARGUMENTS` as process `name`; its output goes to NAME.log, standard output to a pipe if asked."""
+        """Starts `gateway ARGUMENTS` as process `name`; output goes to NAME.log, standard output to a pipe if asked."""
         with (self.directory / f"{name}.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,

@@ -1,1 +1,1 @@
-"""Tools and helpers around the journal: flushing, inspecting, verifying, exporting. Logic on records is in gateway.native."""
+"""Tools around the journal: flushing, inspecting, verifying, exporting. Logic on records is in gateway.native."""

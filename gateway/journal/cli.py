@@ -52,7 +52,8 @@ def verify(path: JournalPath) -> None:
     )
     if summary.torn_bytes:
         typer.echo(
-            f"torn tail of {summary.torn_bytes} bytes behind the last record: the node cuts it off at its start and keeps it"
+            f"torn tail of {summary.torn_bytes} bytes behind the last record: "
+            "the node cuts it off at its start and keeps it"
         )
     if not summary.sound:
         typer.echo(f"damaged: {summary.damage}")

@@ -1,4 +1,4 @@
-"""A FIX message's fields for people to read, secrets masked. For tools: slow, and forgiving of what is no proper FIX."""
+"""A FIX message's fields for people to read, secrets masked. For tools: slow, forgiving of what is no proper FIX."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class Flusher:
     """
 
     def __init__(
-        self, journal: Journal, *, policy: Policy, interval_ns: int = 0, on_error: Callable[[str], None]
+        self, journal: Journal, *, policy: Policy, interval_ns: int = 0, on_error: Callable[[str], object]
     ) -> None:
         if policy not in ("none", "interval", "every"):
             raise ValueError(f"policy {policy!r}: none, interval or every")

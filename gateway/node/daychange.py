@@ -23,7 +23,7 @@ def next_reset(now: datetime, at: time, zone: ZoneInfo) -> datetime:
 
 
 class DayChange:
-    """Calls `reset(session index)` at each session's `reset_at`. Every node runs it; only a primary acts on the call."""
+    """Calls `reset(session index)` at each session's `reset_at`. Every node runs it; only a primary acts on it."""
 
     def __init__(self, config: Config, reset: Callable[[int], None]) -> None:
         self._due = [

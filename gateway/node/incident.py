@@ -1,7 +1,7 @@
 """Incident reports: what happened at a takeover, with the time of each step (DESIGN section 4, point 7).
 
-Pure: notes of the node come in, a report comes out. Times are those of this node's clocks; differences are taken from the
-monotonic clock.
+Pure: notes of the node come in, a report comes out. Times are those of this node's clocks; differences are taken from
+the monotonic clock.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class IncidentRecorder:
         self.current: Incident | None = None
 
     def take(self, note: Note, numbers: list[tuple[int, int]]) -> Incident | None:
-        """Takes one note. `numbers` are (next_out, next_in) per session now. Returns the incident when it has just changed."""
+        """Takes one note. `numbers` are (next_out, next_in) per session now. Returns the incident if it has changed."""
         if note.code == "role":
             self._cause = Cause(note.c & 0xFF).name
         elif note.code == "suspected":

@@ -56,9 +56,8 @@ def log_note(note: Note, session_names: list[str]) -> None:
 def _log_session(note: Note, session_names: list[str]) -> None:
     event = SESSION_EVENT_NAMES[note.a]
     values: dict[str, Any] = {"session": session_names[note.session]}
-    for name, value in zip(EVENT_ARGUMENTS.get(event, ()), (note.b, note.c), strict=False):
-        if name is not None:
-            values[name] = value
+    named = zip(EVENT_ARGUMENTS.get(event, ()), (note.b, note.c), strict=False)
+    values |= {name: value for name, value in named if name is not None}
     if note.text:
         values["text"] = note.text.decode("ascii", "replace")
     if event == "STOPPED":

@@ -77,7 +77,7 @@ class NodeProcess:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(self._main())
 
-    # --- NodeControl: what the control API offers -----------------------------------------------------------------------
+    # --- NodeControl: what the control API offers ---------------------------------------------------------------------
 
     async def status(self) -> dict[str, Any]:
         """State of the node."""
@@ -120,7 +120,7 @@ class NodeProcess:
         number = names.index(client) + 1 if client is not None else 0
         return await self._command("kill switch", ReactorCommand.KILL, a=number, b=int(killed))
 
-    # --- life -------------------------------------------------------------------------------------------------------------
+    # --- life ---------------------------------------------------------------------------------------------------------
 
     async def _main(self) -> None:
         loop = asyncio.get_running_loop()
@@ -182,7 +182,7 @@ class NodeProcess:
     def _journal_failed(self, text: str) -> None:
         log.error("journal_failed", error=text)
 
-    # --- notes of the reactor ---------------------------------------------------------------------------------------------
+    # --- notes of the reactor -----------------------------------------------------------------------------------------
 
     def _take_notes(self) -> None:
         os.eventfd_read(self._assembly.reactor.notify_fileno)
@@ -224,7 +224,7 @@ class NodeProcess:
             value_b=value.epoch << 32 | value.primary << 8 | value.in_sync,
         )
 
-    # --- commands ---------------------------------------------------------------------------------------------------------
+    # --- commands -----------------------------------------------------------------------------------------------------
 
     async def _command(self, name: str, kind: int, **arguments: int) -> dict[str, Any]:
         number = self._next_command

@@ -1,4 +1,4 @@
-"""What a journal does after a kill, a torn tail, damage, a loss of power, on a full disk, and beside another process."""
+"""What a journal does after a kill, a torn tail, damage, a loss of power, on a full disk, beside another process."""
 
 import os
 import random

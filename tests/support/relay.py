@@ -27,8 +27,8 @@ class Faults:
 class Relay:
     """Carries datagrams between node a and node b on one path.
 
-    Node a is configured with `a_peer` as its peer's address and node b with `b_peer`; the relay sends on from those very
-    sockets, so that each node's connected socket sees its peer's configured address as the source.
+    Node a is configured with `a_peer` as its peer's address and node b with `b_peer`; the relay sends on from those
+    very sockets, so that each node's connected socket sees its peer's configured address as the source.
     """
 
     def __init__(self, a_address: tuple[str, int], b_address: tuple[str, int], faults: Faults, seed: int = 1) -> None:
