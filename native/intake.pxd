@@ -29,7 +29,6 @@ cdef enum intake_verdict:
 
 cdef struct intake_session_t:
     bint hold_when_not_ready   # else refuse
-    bint gated                 # sync: back-pressure when too much is unacknowledged
     ring_t* held               # frames that wait: client u32, u8 length of MsgType, MsgType, fields
 
 
@@ -65,8 +64,9 @@ cdef struct intake_t:
     message_t fields           # index of the submission in hand
 
 
-# 0, or -1: out of memory
-cdef int intake_init(intake_t* t, replica_t* replica, uint64_t window_records) noexcept nogil
+cdef void intake_init(intake_t* t, replica_t* replica, uint64_t window_records) noexcept nogil
+# 0, or -1: out of memory.
+cdef int intake_add_session(intake_t* t, uint16_t session, bint hold_when_not_ready) noexcept nogil
 cdef void intake_free(intake_t* t) noexcept nogil
 cdef intake_verdict intake_submit(intake_t* t, submission_t* s, const instant_t* now) noexcept nogil
 # Numbers what was held and may go now; the number of orders that left.

@@ -29,18 +29,21 @@ cdef enum:
     MSGTYPE_MASS_CANCEL = 0x71      # 'q' OrderMassCancelRequest
 
 
-cdef int intake_init(intake_t* t, replica_t* replica, uint64_t window_records) noexcept nogil:
-    cdef uint32_t i
+cdef void intake_init(intake_t* t, replica_t* replica, uint64_t window_records) noexcept nogil:
     memset(t, 0, sizeof(intake_t))
     t.replica = replica
     t.window_records = window_records
     t.fields.fields = t.index
     t.fields.field_capacity = MAX_INDEXED_FIELDS
-    for i in range(replica.session_count):
-        t.sessions[i].held = <ring_t*>malloc(RING_HEADER_BYTES + HELD_BYTES)
-        if t.sessions[i].held is NULL:
-            return -1
-        ring_init(t.sessions[i].held, RING_HEADER_BYTES + HELD_BYTES)
+
+
+cdef int intake_add_session(intake_t* t, uint16_t session, bint hold_when_not_ready) noexcept nogil:
+    cdef ring_t* held = <ring_t*>malloc(RING_HEADER_BYTES + HELD_BYTES)
+    if held is NULL:
+        return -1
+    ring_init(held, RING_HEADER_BYTES + HELD_BYTES)
+    t.sessions[session].held = held
+    t.sessions[session].hold_when_not_ready = hold_when_not_ready
     return 0
 
 

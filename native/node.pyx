@@ -24,7 +24,8 @@ from .feed cimport (CLIENT_CONNECTED, CLIENT_FED, CLIENT_FREE, CLIENT_WAITING, M
                     client_open, client_room, client_t, client_write, fate_t, feed_pump, feed_start)
 from .instant cimport instant_t
 from .intake cimport (INTAKE_HELD, INTAKE_REFUSED_UNLOGGED, INTAKE_REPEATED, intake_drain, intake_forget_held,
-                      intake_free, intake_holds, intake_init, intake_submit, intake_verdict, submission_t)
+                      intake_add_session, intake_free, intake_holds, intake_init, intake_submit, intake_verdict,
+                      submission_t)
 from .journal cimport DIRECTION_OUT, Journal, journal_commit, journal_find, journal_reserve, journal_t
 from .orders cimport ORDER_REFUSED, ORDER_UNKNOWN, order_t, orders_by_session
 from .parser cimport message_t
@@ -76,6 +77,7 @@ cdef int node_init(node_t* n, const node_config_t* config, journal_t* journal) n
     for i in range(MAX_CLIENT_CONNECTIONS):
         if client_init(&n.clients[i]) != 0:
             return -1
+    intake_init(&n.intake, &n.replica, config.window_records)
     return replica_init(&n.replica, journal, config.order_capacity)
 
 
@@ -96,7 +98,8 @@ cdef int node_add_session(node_t* n, const session_config_t* config, const uint8
     cdef uint16_t i = n.replica.session_count
     cdef session_t* s = &n.replica.sessions[i]
     cdef link_t* link = &n.links[i]
-    if i == MAX_SESSIONS or config.index != i or session_init(s, config, n.journal) != 0:
+    if (i == MAX_SESSIONS or config.index != i or intake_add_session(&n.intake, i, hold_when_not_ready) != 0
+            or session_init(s, config, n.journal) != 0):
         return -1
     s.hooks.context = n
     s.hooks.route = session_route
@@ -110,8 +113,6 @@ cdef int node_add_session(node_t* n, const session_config_t* config, const uint8
     link.skip_ahead = skip_ahead
     link.enabled = 1
     memcpy(n.session_names[i], name, min(strlen(<const char*>name), CREDENTIAL_BYTES - 1))
-    n.intake.sessions[i].hold_when_not_ready = hold_when_not_ready
-    n.intake.sessions[i].gated = sync
     n.replica.session_count += 1
     return 0
 
@@ -1026,7 +1027,6 @@ cdef class Node:
         config.login_timeout_ns = login_timeout_ns
         config.flush_before_release = flush_before_release
         self.journal = journal
-        self.sealed = False
         self.handle = <node_t*>calloc(1, sizeof(node_t))
         if self.handle is NULL or node_init(self.handle, &config, journal.handle) != 0:
             raise MemoryError("node")
@@ -1051,8 +1051,6 @@ cdef class Node:
         """Adds an initiator session; its index. ValueError names what is too long. Call it in the configuration's
         order."""
         cdef session_config_t config
-        if self.sealed:
-            raise RuntimeError("sessions are added before the node is sealed")
         memset(&config, 0, sizeof(config))
         config.index = self.handle.replica.session_count
         config.role = SESSION_INITIATOR

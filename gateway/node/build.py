@@ -103,7 +103,6 @@ def build_node(config: Config, name: str, journal: Journal, key: bytes) -> Node:
             orders_per_second=limits.orders_per_second or 0,
             burst=limits.burst,
         )
-    node.seal()
     return node
 
 

@@ -189,8 +189,11 @@ class NodeProcess:
         for note in self._assembly.node.take_notes():
             if isinstance(note, Request):
                 self._registrar.submit(note)
-            else:
+                continue
+            try:
                 self._take_note(note)
+            except Exception:  # the notes behind it, requests to the register among them, must not suffer from it
+                log.exception("note_failed", note=note.code)
 
     def _take_note(self, note: Note) -> None:
         if note.code == "command_done":
@@ -202,10 +205,13 @@ class NodeProcess:
         if note.code == "stopped":
             self._stopped.set()
             return
-        numbers = [(session["next_out"], session["next_in"]) for session in self._assembly.node.status()["sessions"]]
-        incident = self._incidents.take(note, numbers)
+        incident = self._incidents.take(note, self._numbers() if note.code == "promoted" else [])
         if incident is not None:
             self._write_incident(incident)
+
+    def _numbers(self) -> list[tuple[int, int]]:
+        """(next_out, next_in) of each session."""
+        return [(session["next_out"], session["next_in"]) for session in self._assembly.node.status()["sessions"]]
 
     def _write_incident(self, incident: Incident) -> None:
         self._incident_dir.mkdir(parents=True, exist_ok=True)
