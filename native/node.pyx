@@ -1128,6 +1128,7 @@ cdef class Node:
             "cause": Cause(n.role.cause).name,
             "epoch": n.role.epoch,
             "primary": "ab"[n.role.primary] if n.role.epoch else None,
+            "pauses": {"count": n.role.pauses, "longest_ns": n.role.longest_pause_ns},
             "register": {"version": n.role.cell.version, "epoch": n.role.cell.epoch,
                          "primary": "ab"[n.role.cell.primary & 1] if n.role.cell.version else None,
                          "in_sync": [name for k, name in enumerate("ab") if n.role.cell.in_sync & (1 << k)]},

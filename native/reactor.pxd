@@ -78,6 +78,7 @@ cdef class Reactor:
     cdef stream_t tripwire
     cdef stream_t greeting               # accepted, its greeting not verified yet
     cdef bint tripwire_verified
+    cdef uint64_t tripwire_incarnation   # life of the peer that was dialled last
     cdef uint64_t tripwire_retry_mono_ns
     cdef int lingering[MAX_LINGERING]
     cdef uint64_t lingering_until[MAX_LINGERING]
@@ -113,6 +114,7 @@ cdef class Reactor:
     cdef void _client_write(self, int32_t slot) noexcept nogil
     cdef void _client_gone(self, int32_t slot) noexcept nogil
     cdef void _tripwire_accept(self) noexcept nogil
+    cdef void _dial_new_peer(self) noexcept nogil
     cdef void _tripwire_connect(self) noexcept nogil
     cdef void _tripwire_event(self, stream_t* s, uint64_t tag, uint32_t events) noexcept nogil
     cdef void _tripwire_gone(self) noexcept nogil

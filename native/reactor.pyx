@@ -342,6 +342,7 @@ cdef class Reactor:
         for i in range(self.node.replica.session_count):
             if node_take_connect(self.node, i, &self.now):
                 self._session_connect(i)
+        self._dial_new_peer()
         while node_take_register_request(self.node, &request):
             note_from_reactor(self.node, NOTE_REGISTER_REQUEST, 0, request.id, &request, sizeof(request))
         self._notify()
@@ -355,8 +356,7 @@ cdef class Reactor:
             stream_close(&self.greeting)
         if self.tripwire.fd >= 0 and not self.tripwire_verified and self.now.mono_ns >= self.tripwire.deadline_mono_ns:
             self._tripwire_gone()
-        if (self.tripwire_peer.length and self.tripwire.fd < 0 and self.now.mono_ns >= self.tripwire_retry_mono_ns
-                and self.node.channel.peer_incarnation[self.node.config.role.peer] != 0):
+        if self.tripwire_incarnation != 0 and self.tripwire.fd < 0 and self.now.mono_ns >= self.tripwire_retry_mono_ns:
             self._tripwire_connect()
         for i in range(MAX_LINGERING):
             if self.lingering[i] >= 0 and self.now.mono_ns >= self.lingering_until[i]:
@@ -569,6 +569,16 @@ cdef class Reactor:
         self.greeting.filled = 0
         self.greeting.deadline_mono_ns = self.now.mono_ns + GREETING_TIMEOUT_NS
         self._watch(fd, tag_of(ON_GREETING, 0), EPOLLIN, EPOLL_CTL_ADD)
+
+    cdef void _dial_new_peer(self) noexcept nogil:
+        """A peer that has just come up is dialled at once: an attempt on its former life says nothing."""
+        cdef uint64_t met = self.node.channel.peer_incarnation[self.node.config.role.peer]
+        if met == self.tripwire_incarnation or self.tripwire_peer.length == 0:
+            return
+        self.tripwire_incarnation = met
+        if not self.tripwire_verified:
+            stream_close(&self.tripwire)
+            self._tripwire_connect()
 
     cdef void _tripwire_connect(self) noexcept nogil:
         cdef int status

@@ -155,8 +155,11 @@ cdef struct role_t:
     role_cause loss_cause
     uint64_t started_at
     uint64_t last_timer
+    uint64_t pauses                  # times this node was not running for half of suspect_after or longer
+    uint64_t longest_pause_ns
     uint64_t primary_heard           # standby: last datagram that says PRIMARY of our epoch
     bint primary_lost                # standby: tripwire fell or the primary says it is none any more
+    bint loss_read                   # standby: the register was asked since the primary was lost
     uint64_t candidate_since
     bint joined                      # primary: as told by role_on_standby
     uint64_t acked_lsn

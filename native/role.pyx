@@ -393,7 +393,13 @@ cdef void evaluate_standby(role_t* r, const instant_t* now) noexcept nogil:
     elif lost and in_sync:
         enter_candidate(r, r.loss_cause if r.primary_lost else CAUSE_SILENCE, now)
     elif lost or not in_sync or unsettled(r) or (r.peer.alive and r.peer.epoch > r.epoch):
+        if lost and not r.loss_read:
+            # We may have been declared in sync since we last looked: a takeover does not wait for the routine read.
+            r.read_at = 0
+            r.loss_read = True
         want_read(r, now)
+    if not lost:
+        r.loss_read = False
 
 
 cdef bint standby_in_sync(const role_t* r) noexcept nogil:
@@ -691,6 +697,8 @@ cdef void forgive_pause(role_t* r, uint64_t gap, const instant_t* now) noexcept 
     What they sent meanwhile may be waiting in our sockets, or was dropped there. So silence is measured anew, and what
     we wait for gets the time that we missed. It costs nothing in safety: nothing is released or won by waiting longer.
     """
+    r.pauses += 1
+    r.longest_pause_ns = max(r.longest_pause_ns, gap)
     if r.peer.alive:
         r.peer.last_heard_mono_ns = now.mono_ns
     r.primary_heard = now.mono_ns

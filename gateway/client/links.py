@@ -114,6 +114,12 @@ class Link:
         self.output = []
         self.rest = b""
 
+    def hurry(self, now_ns: int) -> None:
+        """The primary is gone and this node may be the next: what it did so far is no reason to wait."""
+        if self.phase is Phase.WAITING and not self.refusal:
+            self.retry_ns = now_ns
+            self.backoff_ns = BACKOFF_START_NS
+
     def condemned(self, why: str) -> None:
         """To be closed by the owner; nothing more is said or taken."""
         self.trouble = why

@@ -158,6 +158,9 @@ class ClientCore:
     def on_disconnected(self, node: int, now_ns: int, why: str) -> None:
         """The connection is gone, or could not be made."""
         link = self.links[node]
+        if link.phase is Phase.PRIMARY:
+            for other in self.links:
+                other.hurry(now_ns)
         self._leave(link, why)
         link.disconnected(now_ns, why, self._jitter())
 
