@@ -9,19 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import aiohttp
 import orjson
 
 from gateway.audit.audit import AuditResult, audit
-from gateway.audit.evidence import Evidence, read_broker, read_client_record, read_journal
+from gateway.demo.observer import OTHER, STEP_TIMEOUT_S, Observer, pair_is_healthy
 from gateway.demo.timeline import Kill, TakeoverTimes, latencies_us, takeover_times
-from gateway.demo.world import CLIENT, LOOPBACK, SESSION, World
-from gateway.errors import GatewayError
+from gateway.demo.trader import Counts
+from gateway.demo.world import LOOPBACK, World
 
-STEP_TIMEOUT_S = 30.0
-POLL_S = 0.02
 REPAIR_PAUSE_S = 0.5  # how long the dead node stays away
-OTHER = {"a": "b", "b": "a"}
 
 
 class View(Protocol):
@@ -30,7 +26,7 @@ class View(Protocol):
     def event(self, text: str) -> None:
         """One line of the story."""
 
-    def progress(self, submitted: int, accepted: int, executions: int) -> None:
+    def progress(self, counts: Counts) -> None:
         """The client's counters."""
 
     def nodes(self, statuses: dict[str, dict[str, Any] | None]) -> None:
@@ -77,35 +73,26 @@ class DemoResult:
 
 
 @dataclass(slots=True)
-class Progress:
-    """The client's counters as it last told them."""
-
-    submitted: int = 0
-    accepted: int = 0
-    executions: int = 0
-    done: bool = False
-
-
-@dataclass(slots=True)
 class Conductor:
     """Runs one demonstration. `run` raises GatewayError when something does not come about in time."""
 
     options: Options
     view: View
     world: World = field(init=False)
-    progress: Progress = field(default_factory=Progress)
+    counts: Counts = field(default_factory=Counts)
     kills: list[Kill] = field(default_factory=list)
-    _http: aiohttp.ClientSession = field(init=False)
+    _observer: Observer = field(init=False)
 
     async def run(self) -> DemoResult:
         """The whole demonstration. Every process is stopped on return, on an error and on cancellation."""
         started = time.monotonic()
         options = self.options
         self.world = World(options.directory, mode=options.mode, reactor=options.reactor, engine=options.engine)
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=1.0)) as self._http:
+        async with Observer(self.world) as self._observer:
             try:
                 await self._start()
                 await self._trade()
+                await self.world.stop(OTHER[await self._observer.primary()])  # first: it must not take over now
             finally:
                 await asyncio.shield(self.world.stop_all())
         return self._judge(time.monotonic() - started)
@@ -122,48 +109,26 @@ class Conductor:
 
     async def _trade(self) -> None:
         options = self.options
-        client = await self.world.start(
-            "client",
-            "demo-client",
-            "--config",
-            str(self.world.config),
-            "--client",
-            CLIENT,
-            "--session",
-            SESSION,
-            "--orders",
-            str(options.orders),
-            "--rate",
-            str(options.rate),
-            "--count",
-            str(options.count),
-            "--record",
-            str(self.world.client_record),
-            pipe=True,
-        )
+        client = await self.world.start_client(options.orders, options.rate, options.count)
         reader = asyncio.create_task(self._follow_client(client))
+        in_time_s = options.count / options.rate + STEP_TIMEOUT_S
         try:
             for number in range(1, options.kills + 1):
-                await self._until_submitted(options.count * number // (options.kills + 1))
+                await self._until_submitted(options.count * number // (options.kills + 1), in_time_s)
                 await self._kill_primary()
-            await self._until("the client has its last execution", self._client_done, options.count / options.rate + 60)
+            await self._until("the client has its last execution", self._client_done, in_time_s)
             await client.wait()
         finally:
             reader.cancel()
         self.world.check_alive()
 
     async def _kill_primary(self) -> None:
-        victim = await self._primary()
+        victim = await self._observer.primary()
         successor = OTHER[victim]
         killed_at = await self.world.kill(victim)
-        self.view.event(f"SIGKILL to primary {victim} after {self.progress.submitted} orders")
-
-        async def taken_over() -> bool:
-            status = await self._status(successor)
-            return status is not None and status["role"] == "PRIMARY" and _session_state(status) == "READY"
-
-        await self._until(f"node {successor} has taken over", taken_over)
-        status = await self._status(successor)
+        self.view.event(f"SIGKILL to primary {victim} after {self.counts.submitted} orders")
+        await self._observer.until_primary(successor)
+        status = await self._observer.status(successor)
         assert status is not None
         self.kills.append(Kill(victim, successor, status["epoch"], killed_at))
         self.view.event(
@@ -177,11 +142,7 @@ class Conductor:
 
     def _judge(self, duration_s: float) -> DemoResult:
         world = self.world
-        evidence = Evidence(
-            client=read_client_record(world.client_record.read_bytes().splitlines()),
-            broker=read_broker(world.ledger),
-            journals={node: read_journal(world.node_dir(node) / "journal") for node in ("a", "b")},
-        )
+        evidence = world.evidence()
         result = audit(evidence)
         numbers = {change.epoch: (change.last_out_before, change.first_out_after) for change in result.epochs}
         takeovers = [
@@ -192,39 +153,13 @@ class Conductor:
 
     # --- what is known ------------------------------------------------------------------------------------------------
 
-    async def _status(self, node: str) -> dict[str, Any] | None:
-        try:
-            async with self._http.get(f"http://{LOOPBACK}:{self.world.control_ports[node]}/status") as response:
-                status: dict[str, Any] = orjson.loads(await response.read())
-                return status
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            return None
-
-    async def _statuses(self) -> dict[str, dict[str, Any] | None]:
-        statuses = {node: await self._status(node) for node in ("a", "b")}
-        self.view.nodes(statuses)
-        return statuses
-
-    async def _primary(self) -> str:
-        for node, status in (await self._statuses()).items():
-            if status is not None and status["role"] == "PRIMARY":
-                return node
-        raise GatewayError("no node is primary")
-
     async def _healthy(self) -> bool:
-        statuses = await self._statuses()
-        return any(
-            status is not None
-            and status["role"] == "PRIMARY"
-            and status["release"] == "ACKED"
-            and len(status["register"]["in_sync"]) == 2
-            and _session_state(status) == "READY"
-            and (statuses[OTHER[node]] or {}).get("role") == "STANDBY"
-            for node, status in statuses.items()
-        )
+        statuses = await self._observer.statuses()
+        self.view.nodes(statuses)
+        return pair_is_healthy(statuses)
 
     async def _describe(self) -> str:
-        statuses = await self._statuses()
+        statuses = await self._observer.statuses()
         return ", ".join(
             f"{node} {status['role'].lower()} (epoch {status['epoch']}, LSN {status['log']['last_lsn']})"
             for node, status in statuses.items()
@@ -232,35 +167,22 @@ class Conductor:
         )
 
     async def _client_done(self) -> bool:
-        await self._statuses()
-        return self.progress.done
+        self.view.nodes(await self._observer.statuses())
+        return self.counts.done
 
     async def _follow_client(self, client: asyncio.subprocess.Process) -> None:
         assert client.stdout is not None
         async for line in client.stdout:
-            told = orjson.loads(line)
-            self.progress = Progress(told["submitted"], told["accepted"], told["executions"], told["done"])
-            self.view.progress(told["submitted"], told["accepted"], told["executions"])
+            self.counts = Counts(**orjson.loads(line))
+            self.view.progress(self.counts)
 
-    async def _until_submitted(self, count: int) -> None:
+    async def _until_submitted(self, count: int, timeout_s: float) -> None:
         async def reached() -> bool:
-            return self.progress.submitted >= count
+            return self.counts.submitted >= count
 
-        await self._until(f"{count} orders are submitted", reached, self.options.count / self.options.rate + 60)
+        await self._until(f"{count} orders are submitted", reached, timeout_s)
 
     async def _until(
         self, what: str, condition: Callable[[], Awaitable[bool]], timeout_s: float = STEP_TIMEOUT_S
     ) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not await condition():
-            self.world.check_alive()
-            if time.monotonic() > deadline:
-                raise GatewayError(
-                    f"waited {timeout_s:.0f} s in vain until {what}; logs are in {self.options.directory}"
-                )
-            await asyncio.sleep(POLL_S)
-
-
-def _session_state(status: dict[str, Any]) -> str:
-    state: str = status["sessions"][0]["state"]
-    return state
+        await self._observer.until(what, condition, timeout_s)

@@ -6,7 +6,8 @@ Prints its progress as one JSON object a line, for the conductor.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,16 @@ LONGEST_READ_S = 0.05
 CONNECT_TIMEOUT_S = 30.0
 
 
+@dataclass(slots=True)
+class Counts:
+    """The strategy's counters."""
+
+    submitted: int = 0
+    accepted: int = 0
+    executions: int = 0
+    done: bool = False
+
+
 def trade(
     config: Annotated[Path, typer.Option(help="The pair's configuration.")],
     client: Annotated[str, typer.Option(help="Name of this client.")],
@@ -38,7 +49,7 @@ def trade(
     nodes = ",".join(str(node.clients) for node in load_config(config).node.values())
     recorder = ClientRecorder(record)
     with Client(nodes, client, connect_timeout=CONNECT_TIMEOUT_S) as connection:
-        Trader(connection, client, session, read_orders(orders), recorder).run(rate, count)
+        Trader(connection, client, session, read_orders(orders), recorder, _print_counts).run(rate, count)
     recorder.close()
 
 
@@ -46,16 +57,21 @@ class Trader:
     """Submits at a pace, reads meanwhile, and stops when all is answered and quiet."""
 
     def __init__(
-        self, client: Client, name: str, session: str, orders: list[FileOrder], recorder: ClientRecorder
+        self,
+        client: Client,
+        name: str,
+        session: str,
+        orders: list[FileOrder],
+        recorder: ClientRecorder,
+        show: Callable[[Counts], None],
     ) -> None:
         self._client = client
         self._name = name
         self._session = session
         self._orders = orders
         self._recorder = recorder
-        self._submitted = 0
-        self._accepted = 0
-        self._executions = 0
+        self._show = show
+        self._counts = Counts()
         self._unanswered: set[str] = set()  # by the gateway or, if accepted, by the counterparty
         self._last_told_s = 0.0
 
@@ -77,7 +93,7 @@ class Trader:
         cl_ord_id = f"{self._name}-{number:08d}"
         self._unanswered.add(cl_ord_id)
         self._recorder.submitted(cl_ord_id, time.time_ns())
-        self._submitted += 1
+        self._counts.submitted += 1
         self._client.send(self._session, order, cl_ord_id).add_done_callback(self._answered)
 
     def _answered(self, submission: SyncSubmission) -> None:
@@ -89,7 +105,7 @@ class Trader:
             self._unanswered.discard(submission.cl_ord_id)
         else:
             self._recorder.accepted(submission.cl_ord_id, now, submission.seq)
-            self._accepted += 1
+            self._counts.accepted += 1
 
     def _read_until(self, when: float) -> None:
         while True:
@@ -104,7 +120,7 @@ class Trader:
         except WaitTimeout:
             return False
         if isinstance(event, Message) and event.msg_type == "8":
-            self._executions += 1
+            self._counts.executions += 1
             cl_ord_id = event.get(11) or ""
             self._recorder.execution(cl_ord_id, time.time_ns(), event.get(17) or "", event.seq)
             self._unanswered.discard(cl_ord_id)
@@ -117,10 +133,9 @@ class Trader:
         now = time.monotonic()
         if done or now - self._last_told_s >= TELL_EVERY_S:
             self._last_told_s = now
-            progress = {
-                "submitted": self._submitted,
-                "accepted": self._accepted,
-                "executions": self._executions,
-                "done": done,
-            }
-            print(orjson.dumps(progress).decode(), flush=True)
+            self._counts.done = done
+            self._show(self._counts)
+
+
+def _print_counts(counts: Counts) -> None:
+    print(orjson.dumps(asdict(counts)).decode(), flush=True)

@@ -13,6 +13,8 @@ from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from gateway.demo.trader import Counts
+
 SHOWN_EVENTS = 12
 PLAIN_PROGRESS_STEPS = 10
 
@@ -38,12 +40,15 @@ class PlainView:
         """One line of the story."""
         self._console.print(f"[{time.monotonic() - self._start:7.3f} s] {text}", markup=False, highlight=False)
 
-    def progress(self, submitted: int, accepted: int, executions: int) -> None:
+    def progress(self, counts: Counts) -> None:
         """A line at each tenth of the way."""
-        step = submitted * PLAIN_PROGRESS_STEPS // max(self._count, 1)
+        step = counts.submitted * PLAIN_PROGRESS_STEPS // max(self._count, 1)
         if step > self._told:
             self._told = step
-            self.event(f"{submitted} orders submitted, {accepted} accepted, {executions} executions received")
+            self.event(
+                f"{counts.submitted} orders submitted, {counts.accepted} accepted, "
+                f"{counts.executions} executions received"
+            )
 
     def nodes(self, statuses: dict[str, dict[str, Any] | None]) -> None:
         """Nothing: events tell it."""
@@ -57,7 +62,8 @@ class LiveView:
         self._events: deque[str] = deque(maxlen=SHOWN_EVENTS)
         self._statuses: dict[str, dict[str, Any] | None] = {"a": None, "b": None}
         self._bars = Progress(TextColumn("{task.description:>10}"), BarColumn(bar_width=50), MofNCompleteColumn())
-        self._tasks = {name: self._bars.add_task(name, total=count) for name in ("submitted", "accepted", "executions")}
+        self._tasks = {name: self._bars.add_task(name, total=count) for name in ("submitted", "accepted")}
+        self._executions = 0
         self._live = Live(console=console, refresh_per_second=12, get_renderable=self._draw)
 
     def __enter__(self) -> LiveView:
@@ -73,10 +79,11 @@ class LiveView:
         """One line of the story."""
         self._events.append(f"{time.monotonic() - self._start:7.3f} s  {text}")
 
-    def progress(self, submitted: int, accepted: int, executions: int) -> None:
+    def progress(self, counts: Counts) -> None:
         """Moves the bars."""
-        for name, value in (("submitted", submitted), ("accepted", accepted), ("executions", executions)):
-            self._bars.update(self._tasks[name], completed=value)
+        for name, task in self._tasks.items():
+            self._bars.update(task, completed=getattr(counts, name))
+        self._executions = counts.executions
 
     def nodes(self, statuses: dict[str, dict[str, Any] | None]) -> None:
         """Redraws the nodes."""
@@ -114,4 +121,9 @@ class LiveView:
                 str(session["next_out"]),
                 str(session["next_in"]),
             )
-        return Group(table, self._bars, Panel("\n".join(self._events), title="what happens", expand=True))
+        return Group(
+            table,
+            self._bars,
+            f"{self._executions:,} executions received",
+            Panel("\n".join(self._events), title="what happens", expand=True),
+        )

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from gateway.audit.evidence import Evidence, read_broker, read_client_record, read_journal
 from gateway.errors import GatewayError
 
 STOP_TIMEOUT_S = 8.0
@@ -90,10 +91,12 @@ class World:
         self.engine = engine
         self.config = directory / "pair.toml"
         self.ledger = directory / "broker-ledger.jsonl"
+        self.broker_store: Path | str = "memory"
         self.client_record = directory / "client-record.jsonl"
         ports = free_ports(9)
         self.broker_port = ports[8]
         self.control_ports = {"a": ports[3], "b": ports[7]}
+        self.replication_ports = {"a": ports[0], "b": ports[4]}
         self.processes: dict[str, asyncio.subprocess.Process] = {}
         self._write_files(ports, mode, reactor)
 
@@ -103,30 +106,44 @@ class World:
 
     async def start_broker(self) -> None:
         """Starts the broker simulator and returns when it accepts connections."""
-        await self.start(
-            "broker",
-            "broker-sim",
-            "--host",
-            LOOPBACK,
-            "--port",
-            str(self.broker_port),
-            "--engine",
-            self.engine,
-            "--session",
-            f"{BEGIN_STRING}:{TARGET}:{SENDER}",
-            "--ledger",
-            str(self.ledger),
-            "--store",
-            "memory",
-        )
+        options = {
+            "host": LOOPBACK,
+            "port": self.broker_port,
+            "engine": self.engine,
+            "session": f"{BEGIN_STRING}:{TARGET}:{SENDER}",
+            "ledger": self.ledger,
+            "store": self.broker_store,
+        }
+        await self.start("broker", "broker-sim", *_flags(options))
         await self._until_listening(self.broker_port, "broker")
 
     async def start_node(self, node: str) -> None:
         """Starts node a or b."""
         await self.start(node, "node", "--config", str(self.config), "--node", node)
 
+    async def start_client(self, orders: Path, rate: float, count: int) -> asyncio.subprocess.Process:
+        """Starts the strategy; its progress comes on standard output."""
+        options = {
+            "config": self.config,
+            "client": CLIENT,
+            "session": SESSION,
+            "orders": orders,
+            "rate": rate,
+            "count": count,
+            "record": self.client_record,
+        }
+        return await self.start("client", "demo-client", *_flags(options), pipe=True)
+
+    def evidence(self) -> Evidence:
+        """What all parties say happened."""
+        return Evidence(
+            client=read_client_record(self.client_record.read_bytes().splitlines()),
+            broker=read_broker(self.ledger),
+            journals={node: read_journal(self.node_dir(node) / "journal") for node in ("a", "b")},
+        )
+
     async def start(self, name: str, *arguments: str, pipe: bool = False) -> asyncio.subprocess.Process:
-        """Starts `gateway ARGUMENTS` as process `name`; output goes to NAME.log, standard output to a pipe if asked."""
+        """Starts `gateway ARGUMENTS` as process `name`; its output goes to NAME.log, or to a pipe if asked."""
         with (self.directory / f"{name}.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -161,9 +178,9 @@ class World:
                 await self.kill(name)
         return process.returncode or 0
 
-    async def stop_all(self) -> None:
-        """Stops everything, the client first and the broker last."""
-        for name in ("client", "a", "b", "broker"):
+    async def stop_all(self, *first: str) -> None:
+        """Stops everything: `first`, then the client, the nodes, and the broker last."""
+        for name in dict.fromkeys((*first, "client", "a", "b", "broker")):
             if name in self.processes:
                 await self.stop(name)
 
@@ -205,3 +222,7 @@ class World:
                 **dict(zip(names, ports, strict=True)),
             )
         )
+
+
+def _flags(options: dict[str, object]) -> list[str]:
+    return [text for name, value in options.items() for text in (f"--{name}", str(value))]

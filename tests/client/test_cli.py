@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 from gateway.client import OrdType
 from gateway.client.cli import send
 from gateway.client.orderfile import OrderFileError, read_orders
+from gateway.config import load_config
+from gateway.demo.world import World
 from gateway.native import clientwire as wire
 
 CSV = "symbol,side,quantity,price,cl_ord_id\nAAPL,buy,100,190.25,one\nMSFT,sell,5,,two\n"
@@ -103,10 +105,12 @@ def test_addresses_come_from_the_configuration(
     pair: ThreadedPair, app: typer.Typer, orders: Path, tmp_path: Path
 ) -> None:
     broker_answers(pair, {"one": b"39=0\x01", "two": b"39=0\x01"})
-    config = tmp_path / "pair.toml"
-    a, b = pair.nodes.split(",")
-    config.write_text(f'[node.a]\nclients = "{a}"\n[node.b]\nclients = "{b}"\n')
-    result = run(app, orders, "--config", config, "--client", "alpha")
+    world = World(tmp_path / "world", mode="sync", reactor="epoll", engine="native")
+    text = world.config.read_text()
+    for node, address in zip(load_config(world.config).node.values(), pair.nodes.split(","), strict=True):
+        text = text.replace(str(node.clients), address)
+    world.config.write_text(text)
+    result = run(app, orders, "--config", world.config, "--client", "alpha")
     assert result.exit_code == 0, result.output
 
 

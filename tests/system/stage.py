@@ -1,0 +1,162 @@
+"""A pair, a broker and a strategy as real processes, and what a story needs to say about them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+from gateway.audit.audit import AuditResult, audit
+from gateway.audit.record import ClientRecorder
+from gateway.client import Client
+from gateway.client.orderfile import read_orders
+from gateway.config import load_config
+from gateway.demo.observer import OTHER, Observer, is_primary
+from gateway.demo.trader import Counts, Trader
+from gateway.demo.world import CLIENT, LOOPBACK, SESSION, World
+from tests.support.relay import Faults, Relay
+
+ORDERS = Path(__file__).parents[2] / "configs" / "orders.csv"
+
+
+class Flow:
+    """A strategy that sends orders at a steady rate from a thread of this process."""
+
+    def __init__(self, world: World, rate: float, count: int) -> None:
+        self.counts = Counts()
+        self._failed: BaseException | None = None
+        self._world = world
+        self._thread = threading.Thread(target=self._run, args=(rate, count), name="strategy", daemon=True)
+        self._thread.start()
+
+    def _run(self, rate: float, count: int) -> None:
+        nodes = ",".join(str(node.clients) for node in load_config(self._world.config).node.values())
+        recorder = ClientRecorder(self._world.client_record)
+        try:
+            with Client(nodes, CLIENT, connect_timeout=30) as client:
+                Trader(client, CLIENT, SESSION, read_orders(ORDERS), recorder, self._show).run(rate, count)
+        except BaseException as error:
+            self._failed = error
+
+    def _show(self, counts: Counts) -> None:
+        self.counts = counts
+
+    async def submitted(self, count: int) -> None:
+        """Waits until so many orders are submitted."""
+        await self._until(lambda: self.counts.submitted >= count)
+
+    async def accepted(self, count: int) -> None:
+        """Waits until so many orders are accepted."""
+        await self._until(lambda: self.counts.accepted >= count)
+
+    async def done(self) -> Counts:
+        """Waits until every order is answered and quiet."""
+        await self._until(lambda: self.counts.done)
+        return self.counts
+
+    async def _until(self, condition: Any) -> None:
+        while not condition():
+            if self._failed is not None:
+                raise self._failed
+            await asyncio.sleep(0.005)
+
+
+class Stage(World):
+    """The world of one test. `async with stage:` starts broker and pair, and stops everything."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        engine: str = "native",
+        mode: str = "sync",
+        reactor: str = "epoll",
+        journal: str = "",
+        faults: Faults | None = None,
+    ) -> None:
+        super().__init__(directory, mode=mode, reactor=reactor, engine=engine)
+        self.broker_store = directory / "broker-store" if engine == "native" else "memory"
+        self.relay: Relay | None = None
+        self._amend("[journal]", "[journal]\n" + journal)
+        if faults is not None:
+            self.relay = self._insert_relay(faults)
+
+    async def __aenter__(self) -> Stage:
+        async with contextlib.AsyncExitStack() as stack:
+            if self.relay is not None:
+                stack.enter_context(self.relay)
+            self.see = await stack.enter_async_context(Observer(self))
+            stack.push_async_callback(self.stop_all)
+            await self.start_broker()
+            await self.start_node("a")
+            await self.start_node("b")
+            await self.see.until_healthy()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def flow(self, rate: float, count: int) -> Flow:
+        """Starts a flow of orders."""
+        return Flow(self, rate, count)
+
+    def pause(self, node: str) -> None:
+        """SIGSTOP: the process is there, and does nothing."""
+        self.processes[node].send_signal(signal.SIGSTOP)
+
+    def wake(self, node: str) -> None:
+        """SIGCONT."""
+        self.processes[node].send_signal(signal.SIGCONT)
+
+    async def take_over(self) -> tuple[str, str]:
+        """Kills the primary and waits for the other: (dead node, new primary)."""
+        dead = await self.see.primary()
+        await self.kill(dead)
+        await self.see.until_primary(OTHER[dead])
+        return dead, OTHER[dead]
+
+    async def rejoin(self, node: str) -> None:
+        """Starts a dead node and waits until it is an in-sync standby."""
+        await self.start_node(node)
+        await self.see.until_healthy()
+
+    async def until_solo(self, node: str) -> None:
+        """Waits until `node` is primary alone, by the register."""
+
+        async def alone() -> bool:
+            status = await self.see.status(node)
+            return is_primary(status) and status is not None and status["register"]["in_sync"] == [node]
+
+        await self.see.until(f"node {node} is solo", alone)
+
+    async def until_role(self, node: str, role: str) -> None:
+        """Waits until the node says that it has this role."""
+
+        async def has_it() -> bool:
+            return (await self.see.status(node) or {}).get("role") == role
+
+        await self.see.until(f"node {node} is {role}", has_it)
+
+    async def judge(self) -> AuditResult:
+        """Stops everything, the standby first, and audits; fails with the findings if the audit does."""
+        await self.stop_all("client", OTHER[await self.see.primary()])
+        result = audit(self.evidence())
+        assert result.passed, [(f.name, f.count, f.examples) for f in result.findings if not f.passed]
+        return result
+
+    def _amend(self, old: str, new: str) -> None:
+        text = self.config.read_text()
+        assert old in text, old
+        self.config.write_text(text.replace(old, new, 1))
+
+    def _insert_relay(self, faults: Faults) -> Relay:
+        a, b = ((LOOPBACK, self.replication_ports[node]) for node in ("a", "b"))
+        relay = Relay(a, b, faults)
+        for (_, port), (host, via) in ((a, relay.a_peer), (b, relay.b_peer)):
+            line = f'replication = ["{LOOPBACK}:{port}"]'
+            self._amend(line, f'{line}\nreplication_peer = ["{host}:{via}"]')
+        return relay
