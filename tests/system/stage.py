@@ -75,12 +75,14 @@ class Stage(World):
         mode: str = "sync",
         reactor: str = "epoll",
         journal: str = "",
+        heartbeat_s: int = 30,
         faults: Faults | None = None,
     ) -> None:
         super().__init__(directory, mode=mode, reactor=reactor, engine=engine)
         self.broker_store = directory / "broker-store" if engine == "native" else "memory"
         self.relay: Relay | None = None
         self._amend("[journal]", "[journal]\n" + journal)
+        self._amend("heartbeat = 30", f"heartbeat = {heartbeat_s}")
         if faults is not None:
             self.relay = self._insert_relay(faults)
 

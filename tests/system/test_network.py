@@ -1,0 +1,69 @@
+"""The replication channel through a relay that loses, doubles, delays and reorders datagrams, or carries none at all."""
+
+from collections.abc import Callable
+
+import pytest
+
+from gateway.demo.observer import OTHER
+from tests.support.relay import Faults
+from tests.system.conftest import ENGINES
+from tests.system.stage import Stage
+
+BAD = Faults(loss=0.05, duplicate=0.05, delay=0.1, max_delay_s=0.004)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_orders_and_a_takeover_over_a_bad_network(make_stage: Callable[..., Stage], engine: str) -> None:
+    async with make_stage(engine=engine, faults=BAD) as stage:
+        flow = stage.flow(rate=500, count=1500)
+        await flow.submitted(400)
+        dead, _ = await stage.take_over()
+        await stage.rejoin(dead)
+        counts = await flow.done()
+        assert stage.relay is not None
+        assert min(stage.relay.lost, stage.relay.doubled, stage.relay.delayed) > 0
+        result = await stage.judge()
+    assert counts.accepted == result.processed == 1500
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_cut_channel_leaves_one_node_that_acts_alone(make_stage: Callable[..., Stage], engine: str) -> None:
+    async with make_stage(engine=engine, faults=Faults()) as stage:
+        assert stage.relay is not None
+        flow = stage.flow(rate=500, count=2000)
+        await flow.submitted(400)
+        stage.relay.cut = True
+        accepted = flow.counts.accepted
+        await flow.accepted(accepted + 300)
+        statuses = await stage.see.statuses()
+        assert sorted(status["release"] for status in statuses.values() if status) == ["ALL", "NOTHING"]
+        stage.relay.cut = False
+        await stage.see.until_healthy()
+        counts = await flow.done()
+        result = await stage.judge()
+    assert counts.accepted == result.processed == 2000
+
+
+async def test_nothing_is_released_while_acknowledgements_are_lost(make_stage: Callable[..., Stage]) -> None:
+    """All is lost from standby to primary, for less than suspect_after at a time: orders wait, none is refused."""
+    async with make_stage(faults=Faults(loss=0.4)) as stage:
+        flow = stage.flow(rate=300, count=600)
+        counts = await flow.done()
+        result = await stage.judge()
+    assert counts.accepted == result.processed == 600
+
+
+async def test_an_async_session_never_sends_an_order_twice(make_stage: Callable[..., Stage]) -> None:
+    async with make_stage(mode="async", faults=BAD) as stage:
+        flow = stage.flow(rate=1000, count=3000)
+        for number in (500, 1500):
+            await flow.submitted(number)
+            leader = await stage.see.primary()
+            await stage.kill(leader)
+            await stage.see.until_primary(OTHER[leader])
+            await stage.rejoin(leader)
+        await flow.done()
+        await stage.stop_all("client", OTHER[await stage.see.primary()])
+        evidence = stage.evidence()
+    processed = [order.cl_ord_id for order in evidence.broker.orders]
+    assert len(processed) == len(set(processed))
