@@ -1106,13 +1106,6 @@ cdef class Node:
         limits.burst_ns = limits.order_interval_ns * (burst - 1 if burst > 0 else 0)
         return n.name_count
 
-    def seal(self) -> None:
-        """No more sessions: lays out what depends on their number."""
-        if not self.sealed and intake_init(&self.handle.intake, &self.handle.replica,
-                                           self.handle.config.window_records) != 0:
-            raise MemoryError("held orders")
-        self.sealed = True
-
     # --- what the control thread reads; values of one moment, not of one instant --------------------------------------
 
     def status(self) -> dict:
@@ -1159,7 +1152,7 @@ cdef class Node:
             "next_out": s.next_out, "next_in": s.next_in, "generation": s.generation,
             "endpoint": self.handle.links[i].endpoint, "connected": self.handle.links[i].phase == LINK_UP,
             "sync": bool(self.handle.links[i].sync),
-            "holding": bool(self.sealed and intake_holds(&self.handle.intake, i)),
+            "holding": bool(intake_holds(&self.handle.intake, i)),
         }
 
     def take_notes(self) -> list:

@@ -133,7 +133,7 @@ class IncidentRecorder:
         self.current: Incident | None = None
 
     def take(self, note: Note, numbers: list[tuple[int, int]]) -> Incident | None:
-        """Takes one note. `numbers`: with `promoted`, (next_out, next_in) per session. Returns the incident if it changed."""
+        """Takes one note. `numbers`: with `promoted`, (next_out, next_in) per session. The incident, if it changed."""
         if note.code == "role":
             self._cause = Cause(note.c & 0xFF).name
         elif note.code == "suspected":

@@ -1,4 +1,4 @@
-"""The replication channel through a relay that loses, doubles, delays and reorders datagrams, or carries none at all."""
+"""The replication channel through a relay that loses, doubles, delays and reorders datagrams, or carries none."""
 
 from collections.abc import Callable
 
