@@ -8,7 +8,7 @@ import time
 from typing import NamedTuple
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memset
 
 from .bytescan cimport lowest_bit, scan_block
 from .tags cimport SOH, TAG_CHECK_SUM, TAG_MSG_SEQ_NUM, TAG_MSG_TYPE, data_tag_after
@@ -160,7 +160,7 @@ cdef uint64_t field_utc_timestamp(const message_t* message, const field_t* field
     hour = (p[9] - 48) * 10 + (p[10] - 48)
     minute = (p[12] - 48) * 10 + (p[13] - 48)
     second = (p[15] - 48) * 10 + (p[16] - 48)
-    if not (year >= 1970 and 1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second <= 60):
+    if not (year >= 1970 and 1 <= month <= 12 and 1 <= day <= days_in_month(year, month) and hour < 24 and minute < 60 and second <= 60):
         return 0
     if field.length > 17:
         if p[17] != c'.' or field.length == 18 or field.length > 27:
@@ -363,7 +363,10 @@ cdef parse_status finish(message_t* message, uint32_t body_start, parse_status s
 
 
 cdef uint32_t resynchronise(const uint8_t* data, size_t size) noexcept nogil:
-    """Bytes to drop up to the next "8=" at the start or behind an SOH (FIX 4.4 volume 2, 'Garbled messages')."""
+    """Bytes to drop up to the next "8=FIX", or what may become one (FIX 4.4 volume 2, 'Garbled messages').
+
+    Whatever is in front of it: what was cut off may have ended anywhere. Elsewhere it is no frame, and is dropped in turn.
+    """
     cdef size_t i = 1
     cdef const uint8_t* found
     while i < size:
@@ -371,16 +374,10 @@ cdef uint32_t resynchronise(const uint8_t* data, size_t size) noexcept nogil:
         if found is NULL:
             return <uint32_t>size
         i = <size_t>(found - data)
-        if i + 1 == size or data[i + 1] == c'=':
-            if data[i - 1] == SOH or not is_tag_character(data[i - 1]):
-                return <uint32_t>i
+        if memcmp(found, b"8=FIX", min(<size_t>5, size - i)) == 0:
+            return <uint32_t>i
         i += 1
     return <uint32_t>size
-
-
-cdef inline bint is_tag_character(uint8_t byte) noexcept nogil:
-    """A digit before "8=" makes it the end of another tag (58=, 448=)."""
-    return c'0' <= byte <= c'9'
 
 
 cdef inline bint all_digits(const uint8_t* p, uint32_t count) noexcept nogil:
@@ -389,6 +386,12 @@ cdef inline bint all_digits(const uint8_t* p, uint32_t count) noexcept nogil:
         if p[i] < c'0' or p[i] > c'9':
             return 0
     return 1
+
+
+cdef inline uint32_t days_in_month(uint32_t year, uint32_t month) noexcept nogil:
+    if month == 2:
+        return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
+    return 30 if month == 4 or month == 6 or month == 9 or month == 11 else 31
 
 
 cdef uint64_t days_from_civil(uint32_t year, uint32_t month, uint32_t day) noexcept nogil:
