@@ -160,7 +160,8 @@ cdef uint64_t field_utc_timestamp(const message_t* message, const field_t* field
     hour = (p[9] - 48) * 10 + (p[10] - 48)
     minute = (p[12] - 48) * 10 + (p[13] - 48)
     second = (p[15] - 48) * 10 + (p[16] - 48)
-    if not (year >= 1970 and 1 <= month <= 12 and 1 <= day <= days_in_month(year, month) and hour < 24 and minute < 60 and second <= 60):
+    if not (year >= 1970 and 1 <= month <= 12 and 1 <= day <= days_in_month(year, month)
+            and hour < 24 and minute < 60 and second <= 60):
         return 0
     if field.length > 17:
         if p[17] != c'.' or field.length == 18 or field.length > 27:
@@ -365,7 +366,7 @@ cdef parse_status finish(message_t* message, uint32_t body_start, parse_status s
 cdef uint32_t resynchronise(const uint8_t* data, size_t size) noexcept nogil:
     """Bytes to drop up to the next "8=FIX", or what may become one (FIX 4.4 volume 2, 'Garbled messages').
 
-    Whatever is in front of it: what was cut off may have ended anywhere. Elsewhere it is no frame, and is dropped in turn.
+    Whatever is in front of it: what was cut off may have ended anywhere. What is no frame is dropped in turn.
     """
     cdef size_t i = 1
     cdef const uint8_t* found
