@@ -22,9 +22,12 @@ def read_secret(what: str, *, env: str | None, file: Path | None) -> bytes:
         return value.encode()
     if file is not None:
         try:
-            return file.read_bytes().strip()
+            content = file.read_bytes().strip()
         except OSError as error:
             raise ConfigError(f"{what}: {file} cannot be read: {error.strerror}") from None
+        if not content:  # an empty secret would be no secret, and a door left open
+            raise ConfigError(f"{what}: {file} is empty")
+        return content
     return b""
 
 

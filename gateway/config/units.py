@@ -8,7 +8,7 @@ from datetime import time
 from typing import Annotated, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, PlainValidator
+from pydantic import BeforeValidator, PlainSerializer, PlainValidator, WithJsonSchema
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|min|h)")
 _NS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9}
@@ -80,7 +80,48 @@ def parse_daily_time(value: object) -> DailyTime:
         raise ValueError(allowed) from None
 
 
-Duration = Annotated[int, BeforeValidator(parse_duration)]
-Size = Annotated[int, BeforeValidator(parse_size)]
-SocketAddress = Annotated[Address, PlainValidator(parse_address)]
-TimeOfDay = Annotated[DailyTime, PlainValidator(parse_daily_time)]
+def format_duration(duration_ns: int) -> str:
+    """As `parse_duration` reads it, in the largest unit that leaves a whole number."""
+    unit = next((u for u in ("h", "min", "s", "ms", "us") if duration_ns and duration_ns % _NS[u] == 0), "ns")
+    return f"{duration_ns // _NS[unit]}{unit}"
+
+
+def format_size(size: int) -> str:
+    """As `parse_size` reads it, in the largest unit that leaves a whole number."""
+    unit = next((u for u in ("GiB", "MiB", "KiB") if size and size % _BYTES[u] == 0), "B")
+    return f"{size // _BYTES[unit]} {unit}"
+
+
+def format_daily_time(value: DailyTime) -> str:
+    """As `parse_daily_time` reads it."""
+    return f"{value.time.isoformat()} {value.zone.key}"
+
+
+def _text(description: str, example: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "description": description, "examples": [example]})
+
+
+Duration = Annotated[
+    int,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str, when_used="json"),
+    _text("a duration with its unit: ns, us, ms, s, min or h", "10ms"),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    PlainSerializer(format_size, return_type=str, when_used="json"),
+    _text("a size with its unit: B, KiB, MiB or GiB", "64 MiB"),
+]
+SocketAddress = Annotated[
+    Address,
+    PlainValidator(parse_address),
+    PlainSerializer(str, return_type=str, when_used="json"),
+    _text("a numeric IP address and a port", "10.0.0.1:7001"),
+]
+TimeOfDay = Annotated[
+    DailyTime,
+    PlainValidator(parse_daily_time),
+    PlainSerializer(format_daily_time, return_type=str, when_used="json"),
+    _text("a time of day and a time zone", "17:00 America/New_York"),
+]

@@ -1,0 +1,70 @@
+"""`gateway config`: check and show a configuration. Reads only; starts nothing, connects to nothing."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.config.load import load_config
+from gateway.config.models import Config
+from gateway.config.secrets import read_key, read_secret
+from gateway.config.show import as_toml, json_schema
+from gateway.errors import ConfigError
+
+app = typer.Typer(no_args_is_help=True, help="Check and show a configuration. Nothing is started.")
+
+
+class NodeName(StrEnum):
+    """A node of the pair."""
+
+    A = "a"
+    B = "b"
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="Configuration file of the pair.", show_default=False)],
+    node: Annotated[
+        NodeName | None, typer.Option(help="Also try to read each secret that this node needs, here and now.")
+    ] = None,
+) -> None:
+    """Checks FILE and prints what is in force, defaults included. Exit status 1 and every problem if it is wrong."""
+    config = load_config(file)
+    found = check_secrets(config, node.value) if node else []
+    typer.echo(as_toml(config), nl=False)
+    for line in found:
+        typer.echo(f"# {line}")
+
+
+@app.command()
+def schema() -> None:
+    """Prints the JSON schema of the file, for editors and generators."""
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+def check_secrets(config: Config, node: str) -> list[str]:
+    """One line for each secret of node `node`, which is there and is not shown. Raises ConfigError."""
+    replication, control = config.replication, config.node[node].control_token_file  # type: ignore[index]
+    wanted = [("replication key", replication.key_env, replication.key_file)]
+    wanted += [(f"token of client {c.name!r}", c.token_env, c.token_file) for c in config.client if c.has_token]
+    wanted += [(f"password of session {s.name!r}", s.password_env, s.password_file) for s in config.session]
+    wanted += [(f"control token of node {node}", None, control)]
+    found, problems = [], []
+    for what, env, file in wanted:
+        if env is None and file is None:
+            continue
+        try:
+            if what == "replication key":
+                read_key(env=env, file=file)
+            else:
+                read_secret(what, env=env, file=file)
+            found.append(f"{what}: ****, from {f'environment variable {env}' if env else file}")
+        except ConfigError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return found
