@@ -62,12 +62,18 @@ def main() -> None:
         sys.exit(1)
 
 
-def _top(
-    version: Annotated[bool, typer.Option("--version", help="Show the version.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _show_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"gateway {__version__}")
         raise typer.Exit
+
+
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    pass  # the option's callback has done it: a command is required after this
 
 
 def _elsewhere() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from datetime import time
+from decimal import Decimal
 from typing import Annotated, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -42,7 +43,7 @@ class DailyTime(NamedTuple):
 def parse_duration(value: object) -> int:
     """`"10ms"` to ns. Raises ValueError."""
     if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
-        return round(float(match[1]) * _NS[match[2]])
+        return round(Decimal(match[1]) * _NS[match[2]])
     raise ValueError('a duration with its unit, such as "50us", "10ms", "2s" or "5min"')
 
 

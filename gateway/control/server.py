@@ -85,8 +85,10 @@ class ControlServer:
     async def _command(self, request: web.Request) -> web.Response:
         name = request.match_info["command"]
         if name in ("kill", "unkill"):
-            body = await _body(request)
-            return _json(await self._node.kill_switch(body.get("client"), name == "kill"))
+            client = (await _body(request, {"client"})).get("client")
+            if client is not None and not isinstance(client, str):
+                raise ValueError("`client`: a name is expected; leave it out for all clients")
+            return _json(await self._node.kill_switch(client, name == "kill"))
         if name not in ROLE_COMMANDS:
             raise ValueError(f"no command {name!r}; there are: {', '.join(ROLE_COMMANDS)}, kill, unkill")
         return _json(await self._node.command(name))
@@ -95,15 +97,21 @@ class ControlServer:
         name = request.match_info["command"]
         if name not in SESSION_COMMANDS:
             raise ValueError(f"no session command {name!r}; there are: {', '.join(SESSION_COMMANDS)}")
-        arguments = {key: int(value) for key, value in (await _body(request)).items()}
+        arguments = await _body(request, {"next_out", "next_in"})
+        for key, value in arguments.items():
+            if type(value) is not int or value < 0:
+                raise ValueError(f"`{key}`: a whole number from 0 is expected")
         return _json(await self._node.session_command(request.match_info["session"], name, arguments))
 
 
-async def _body(request: web.Request) -> dict[str, Any]:
+async def _body(request: web.Request, known: set[str]) -> dict[str, Any]:
+    """The request's object. Unknown keys are refused: a misspelt `client` must not stop all clients."""
     raw = await request.read()
     body = orjson.loads(raw) if raw else {}
     if not isinstance(body, dict):
         raise ValueError("a JSON object is expected")
+    if unknown := set(body) - known:
+        raise ValueError(f"unknown key {min(unknown)!r}; there are: {', '.join(sorted(known))}")
     return body
 
 
