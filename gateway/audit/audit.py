@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.audit.evidence import EPOCH, FLAG_RESET, OUT, STATE, Evidence, LogRecord
+from gateway.audit.evidence import EPOCH, FLAG_RESET, IN, OUT, STATE, Evidence, LogRecord
 
 MAX_EXAMPLES = 5
 
@@ -89,7 +89,8 @@ def audit(evidence: Evidence) -> AuditResult:
     rejected = {order.cl_ord_id for order in client.orders.values() if order.outcome == "rejected"}
     told = {order.cl_ord_id for order in client.orders.values() if order.not_sent_again}
     sent, received = Counter(broker.exec_ids), Counter(client.exec_ids)
-    longest = max(evidence.journals.values(), key=lambda log: log[-1].lsn if log else 0, default=[])
+    logs = {node: journal.records for node, journal in evidence.journals.items()}
+    longest = max(logs.values(), key=lambda log: log[-1].lsn if log else 0, default=[])
     result = AuditResult(
         len(client.orders),
         len(accepted),
@@ -136,11 +137,26 @@ def audit(evidence: Evidence) -> AuditResult:
             [exec_id for exec_id, count in received.items() if count > 1],
         ),
         _finding(
+            "executions out of order",
+            "executions that the client got after one that the broker sent later",
+            out_of_order(broker.exec_ids, client.exec_ids),
+        ),
+        _finding(
+            "journals damaged",
+            "journals of which a part is not what was written there",
+            [f"node {node}: {journal.damage}" for node, journal in evidence.journals.items() if journal.damage],
+        ),
+        _finding(
             "journals differ",
             "records with the same LSN and epoch that are not the same in both journals",
-            differing_records(list(evidence.journals.values())),
+            differing_records(list(logs.values())),
         ),
         _finding("numbers reused", "MsgSeqNums out that the log gives to two messages", reused_numbers(longest)),
+        _finding(
+            "numbers skipped",
+            "MsgSeqNums out or in that the log leaves out without a record that says why",
+            skipped_numbers(longest),
+        ),
         _finding(
             "orders logged twice",
             "ClOrdIDs that the log numbers twice",
@@ -148,6 +164,18 @@ def audit(evidence: Evidence) -> AuditResult:
         ),
     ]
     return result
+
+
+def out_of_order(sent: list[str], received: list[str]) -> list[str]:
+    """ExecIDs received after one that was sent later (invariant 4); each counts where it came first."""
+    place = {exec_id: number for number, exec_id in enumerate(sent)}
+    late, newest = [], -1
+    for exec_id in dict.fromkeys(received):
+        number = place.get(exec_id, newest)
+        if number < newest:
+            late.append(exec_id)
+        newest = max(newest, number)
+    return late
 
 
 def differing_records(journals: list[list[LogRecord]]) -> list[str]:
@@ -176,6 +204,23 @@ def reused_numbers(log: list[LogRecord]) -> list[str]:
                 reused.append(f"session {record.session}, MsgSeqNum {record.seq}")
             seen.add(number)
     return reused
+
+
+def skipped_numbers(log: list[LogRecord]) -> list[str]:
+    """Gaps in each session's MsgSeqNums. Numbers that an operator or an async takeover passes over are on record."""
+    expected: dict[tuple[int, int], int] = {}
+    skipped = []
+    for record in log:
+        if record.kind in (OUT, IN):
+            # A log that begins later says nothing about what was before.
+            due = expected.get((record.session, record.kind), 1 if log[0].lsn == 1 else record.seq)
+            if record.seq > due:
+                way = "out" if record.kind == OUT else "in"
+                skipped.append(f"session {record.session}, MsgSeqNum {way} {due} to {record.seq - 1}")
+        for kind, following in ((OUT, record.next_out), (IN, record.next_in)):
+            if following:
+                expected[record.session, kind] = following
+    return skipped
 
 
 def epoch_changes(log: list[LogRecord]) -> list[EpochChange]:

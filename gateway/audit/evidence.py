@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,12 +10,14 @@ from pathlib import Path
 import orjson
 
 from gateway.broker.ledger import read_ledger
-from gateway.native.journal import Journal
+from gateway.native.journal import Journal, Record
 
-# record_kind and record_flag of record.pxd
+# record_kind, record_flag and state_kind of record.pxd
 OUT, IN, REJECTED, STATE, EPOCH = 1, 2, 3, 4, 5
 FLAG_ORDER = 2
 FLAG_RESET = 8
+STATE_SET_SEQ = 2
+NEXT_NUMBERS = struct.Struct("<QQ")  # payload of STATE_SET_SEQ: out, in
 
 
 @dataclass(slots=True)
@@ -66,7 +69,17 @@ class LogRecord:
     session: int
     seq: int
     crc: int
-    cl_ord_id: str
+    cl_ord_id: str = ""
+    next_out: int = 0  # what the record says comes next; 0: nothing
+    next_in: int = 0
+
+
+@dataclass(slots=True)
+class JournalEvidence:
+    """One node's log, as far as it is sound."""
+
+    records: list[LogRecord]
+    damage: str = ""  # what is wrong with the rest
 
 
 @dataclass(slots=True)
@@ -75,7 +88,7 @@ class Evidence:
 
     client: ClientEvidence
     broker: BrokerEvidence
-    journals: dict[str, list[LogRecord]]
+    journals: dict[str, JournalEvidence]
 
 
 def read_client_record(lines: Iterable[bytes]) -> ClientEvidence:
@@ -103,28 +116,37 @@ def read_client_record(lines: Iterable[bytes]) -> ClientEvidence:
     return evidence
 
 
-def read_journal(path: Path) -> list[LogRecord]:
+def read_journal(path: Path) -> JournalEvidence:
     """Every record of a journal directory, without taking its lock."""
-    records = []
     with Journal.open(path, read_only=True) as journal:
-        for record in journal.records():
-            cl_ord_id = ""
-            if record.kind == OUT and record.flags & FLAG_ORDER:
-                offset, length = record.aux >> 16, record.aux & 0xFFFF
-                cl_ord_id = record.payload[offset : offset + length].decode("ascii", "replace")
-            records.append(
-                LogRecord(
-                    record.lsn,
-                    record.epoch,
-                    record.kind,
-                    record.flags,
-                    record.session,
-                    record.seq,
-                    record.crc,
-                    cl_ord_id,
-                )
-            )
-    return records
+        return JournalEvidence([_log_record(record) for record in journal.records()], journal.recovery.damage or "")
+
+
+def _log_record(record: Record) -> LogRecord:
+    cl_ord_id, next_out, next_in = "", 0, 0
+    if record.kind == OUT:
+        next_out = record.seq + 1
+        if record.flags & FLAG_ORDER:
+            offset, length = record.aux >> 16, record.aux & 0xFFFF
+            cl_ord_id = record.payload[offset : offset + length].decode("ascii", "replace")
+    elif record.kind == IN:
+        next_in = record.aux
+    elif record.kind == STATE and record.flags & FLAG_RESET:
+        next_out = next_in = 1
+    elif record.kind == STATE and record.aux == STATE_SET_SEQ:
+        next_out, next_in = NEXT_NUMBERS.unpack_from(record.payload)
+    return LogRecord(
+        record.lsn,
+        record.epoch,
+        record.kind,
+        record.flags,
+        record.session,
+        record.seq,
+        record.crc,
+        cl_ord_id,
+        next_out,
+        next_in,
+    )
 
 
 def read_broker(path: Path) -> BrokerEvidence:
