@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Literal
 
 from gateway.fix.fields import Fields, Tag
@@ -20,7 +20,12 @@ MARKET = "1"
 CENT = Decimal("0.01")
 OPEN = frozenset({"0", "1"})
 # OrdRejReason (103), CxlRejReason (102), BusinessRejectReason (380)
-DUPLICATE_ORDER, BROKER_OPTION, UNKNOWN_ORDER, TOO_LATE_TO_CANCEL, UNSUPPORTED = "6", "0", "1", "0", "3"
+DUPLICATE_ORDER, BROKER_OPTION, UNKNOWN_ORDER, TOO_LATE_TO_CANCEL = "6", "0", "1", "0"
+OTHER, UNSUPPORTED = "0", "3"
+
+
+class MalformedNumber(ValueError):
+    """A quantity or price that is no number from 0."""
 
 
 @dataclass(slots=True)
@@ -95,19 +100,22 @@ class Book:
         cl_ord_id = values.get(Tag.CL_ORD_ID, "")
         if handler is None:
             return Outcome("unsupported", cl_ord_id, False, [self._business_reject(msg_type, values)])
-        outcome = handler(values)
+        try:
+            outcome = handler(values)
+        except MalformedNumber as error:
+            return Outcome("malformed", cl_ord_id, False, [self._business_reject(msg_type, values, str(error))])
         for reply in outcome.replies:
             reply.fields.append((Tag.TRANSACT_TIME, transact_time))
         return outcome
 
-    def cancel_all(self, transact_time: str) -> list[Reply]:
+    def cancel_all(self, transact_time: str) -> Outcome:
         """Cancels every open order, as a broker does that cancels on disconnect."""
         replies = []
         for order in self.orders.values():
             if order.status in OPEN:
                 order.status = "4"
                 replies.append(self._report(order, "4", extra=[(Tag.TRANSACT_TIME, transact_time)]))
-        return replies
+        return Outcome("canceled on disconnect", "", False, replies)
 
     # --- orders -------------------------------------------------------------------------------------------------------
 
@@ -131,15 +139,14 @@ class Book:
         return Outcome("new", cl_ord_id, True, [self._report(order, "0"), *self._fills(order)])
 
     def _order_of(self, values: dict[int, str]) -> Order:
-        price = values.get(Tag.PRICE)
         return Order(
             values.get(Tag.CL_ORD_ID, ""),
             self._next_id("O"),
             values.get(Tag.SYMBOL, ""),
             values.get(Tag.SIDE, BUY),
-            Decimal(values.get(Tag.ORDER_QTY, "0")),
+            _number(values, Tag.ORDER_QTY) or Decimal(0),
             values.get(Tag.ORD_TYPE, MARKET),
-            Decimal(price) if price else None,
+            _number(values, Tag.PRICE),
         )
 
     def _fills(self, order: Order) -> list[Reply]:
@@ -178,13 +185,13 @@ class Book:
 
     def _replace(self, values: dict[int, str]) -> Outcome:
         cl_ord_id, original = values.get(Tag.CL_ORD_ID, ""), self.orders.get(values.get(Tag.ORIG_CL_ORD_ID, ""))
-        quantity = Decimal(values.get(Tag.ORDER_QTY, "0"))
+        quantity, price = _number(values, Tag.ORDER_QTY) or Decimal(0), _number(values, Tag.PRICE)
         if original is None or original.status not in OPEN or quantity <= original.filled:
             return Outcome("replace rejected", cl_ord_id, True, [self._cancel_reject(values, original, "2")])
         replaced = original.cl_ord_id
         original.cl_ord_id = cl_ord_id
         original.quantity = quantity
-        original.price = Decimal(values[Tag.PRICE]) if Tag.PRICE in values else original.price
+        original.price = original.price if price is None else price
         self.orders[cl_ord_id] = original
         reply = self._report(original, "5", extra=[(Tag.ORIG_CL_ORD_ID, replaced)])
         return Outcome("replaced", cl_ord_id, True, [reply, *self._fills_of_rest(original)])
@@ -289,16 +296,30 @@ class Book:
             ],
         )
 
-    def _business_reject(self, msg_type: str, values: dict[int, str]) -> Reply:
+    def _business_reject(self, msg_type: str, values: dict[int, str], malformed: str = "") -> Reply:
         return Reply(
             "j",
             [
                 (Tag.REF_SEQ_NUM, values.get(Tag.MSG_SEQ_NUM, "0")),
                 (Tag.REF_MSG_TYPE, msg_type),
-                (Tag.BUSINESS_REJECT_REASON, UNSUPPORTED),
-                (Tag.TEXT, "unsupported message type"),
+                (Tag.BUSINESS_REJECT_REASON, OTHER if malformed else UNSUPPORTED),
+                (Tag.TEXT, malformed or "unsupported message type"),
             ],
         )
+
+
+def _number(values: dict[int, str], tag: Tag) -> Decimal | None:
+    """The field's value; None: it is not there. Raises MalformedNumber."""
+    text = values.get(tag)
+    if text is None:
+        return None
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite() or number < 0:
+        raise MalformedNumber(f"tag {int(tag)}: {text!r} is no number from 0")
+    return number
 
 
 def _marketable(order: Order, reference: Decimal) -> bool:

@@ -10,10 +10,11 @@ from typing import cast
 
 import structlog
 
+from gateway.broker.book import Outcome
 from gateway.broker.ledger import Ledger
 from gateway.broker.options import BrokerOptions, Desk, SessionId
 from gateway.errors import GatewayError
-from gateway.fix.fields import decode_fields, encode_body
+from gateway.fix.fields import Fields, decode_fields, encode_body
 from gateway.native.journal import Journal
 from gateway.native.parser import parse
 from gateway.native.session import Session, SessionNotReady
@@ -69,8 +70,9 @@ class Counterparty:
             self._timer.cancel()
         self.session.disconnected(time.monotonic_ns(), time.time_ns())
         self._report_events()
-        if self._options.cancel_on_disconnect:
-            self.desk.book.cancel_all("")
+        outcome = self.desk.cancel_all()
+        if outcome.replies:
+            self._answer("", [], time.time_ns(), outcome)
 
     def receive(self, data: bytes | bytearray) -> int:
         """Handles bytes from the connection; how many were used up."""
@@ -125,14 +127,11 @@ class Counterparty:
         received = time.time_ns()
         fields = decode_fields(message)
         msg_type = fields[2][1]
-        outcome = self.desk.take(msg_type, fields)
-        self.desk.record(
-            msg_type,
-            fields,
-            received,
-            outcome,
-            [self._send(r.msg_type, encode_body(r.fields)) for r in outcome.replies],
-        )
+        self._answer(msg_type, fields, received, self.desk.take(msg_type, fields))
+
+    def _answer(self, msg_type: str, fields: Fields, received_wall_ns: int, outcome: Outcome) -> None:
+        numbers = [self._send(reply.msg_type, encode_body(reply.fields)) for reply in outcome.replies]
+        self.desk.record(msg_type, fields, received_wall_ns, outcome, numbers)
 
     def _send(self, msg_type: str, body: bytes) -> int:
         """MsgSeqNum of the reply; 0: it waits."""

@@ -72,7 +72,13 @@ class Desk:
 
     def take(self, msg_type: str, fields: Fields) -> Outcome:
         """Hands an application message to the book."""
-        return self.book.take(msg_type, fields, utc_timestamp(time.time_ns(), 3).decode())
+        return self.book.take(msg_type, fields, self._transact_time())
+
+    def cancel_all(self) -> Outcome:
+        """The connection is lost: cancels every open order if that is the broker's policy."""
+        if not self.options.cancel_on_disconnect:
+            return Outcome("", "", False, [])
+        return self.book.cancel_all(self._transact_time())
 
     def record(
         self, msg_type: str, fields: Fields, received_wall_ns: int, outcome: Outcome, numbers: list[int]
@@ -96,3 +102,7 @@ class Desk:
             ],
         }
         self.ledger.write(entry)
+
+    @staticmethod
+    def _transact_time() -> str:
+        return utc_timestamp(time.time_ns(), 3).decode()

@@ -11,10 +11,11 @@ from pathlib import Path
 import quickfix as fix
 import structlog
 
+from gateway.broker.book import Outcome
 from gateway.broker.ledger import Ledger
 from gateway.broker.options import BrokerOptions, Desk, SessionId
 from gateway.errors import GatewayError
-from gateway.fix.fields import decode_fields
+from gateway.fix.fields import Fields, decode_fields
 
 log = structlog.get_logger("broker")
 
@@ -49,7 +50,7 @@ class BrokerApplication(fix.Application):  # type: ignore[misc]
     def __init__(self, desks: dict[str, Desk]) -> None:
         super().__init__()
         self._desks = desks
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # sending may end the session, which calls back
 
     def onCreate(self, session_id: fix.SessionID) -> None:
         """A session was set up."""
@@ -61,6 +62,11 @@ class BrokerApplication(fix.Application):  # type: ignore[misc]
     def onLogout(self, session_id: fix.SessionID) -> None:
         """A session is gone."""
         log.info("logged_out", session=session_id.toString())
+        desk = self._desks[session_id.toString()]
+        with self._lock:
+            outcome = desk.cancel_all()
+            if outcome.replies:
+                self._answer(session_id, desk, "", [], time.time_ns(), outcome)
 
     def toAdmin(self, message: fix.Message, session_id: fix.SessionID) -> None:
         """A session message goes out."""
@@ -78,16 +84,20 @@ class BrokerApplication(fix.Application):  # type: ignore[misc]
         fields = decode_fields(message.toString().encode("latin-1"))
         msg_type = fields[2][1]
         with self._lock:
-            outcome = desk.take(msg_type, fields)
-            numbers = []
-            for reply in outcome.replies:
-                answer = fix.Message()
-                answer.getHeader().setField(fix.MsgType(reply.msg_type))
-                for tag, value in reply.fields:
-                    answer.setField(int(tag), str(value))
-                fix.Session.sendToTarget(answer, session_id)
-                numbers.append(int(answer.getHeader().getField(34)))
-            desk.record(msg_type, fields, received, outcome, numbers)
+            self._answer(session_id, desk, msg_type, fields, received, desk.take(msg_type, fields))
+
+    def _answer(
+        self, session_id: fix.SessionID, desk: Desk, msg_type: str, fields: Fields, received: int, outcome: Outcome
+    ) -> None:
+        # Into the ledger first: a kill must lose nothing that was answered. All that sends is on the acceptor's thread.
+        first = fix.Session.lookupSession(session_id).getExpectedSenderNum()
+        desk.record(msg_type, fields, received, outcome, list(range(first, first + len(outcome.replies))))
+        for reply in outcome.replies:
+            answer = fix.Message()
+            answer.getHeader().setField(fix.MsgType(reply.msg_type))
+            for tag, value in reply.fields:
+                answer.setField(int(tag), str(value))
+            fix.Session.sendToTarget(answer, session_id)
 
 
 def run_quickfix(options: BrokerOptions) -> None:
