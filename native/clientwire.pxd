@@ -61,9 +61,11 @@ cdef enum reject_reason:
     REJECT_MAX_NOTIONAL = 11
     REJECT_THROTTLE = 12
     REJECT_TOO_LARGE = 13
-    REJECT_FORBIDDEN_MSG_TYPE = 14  # a session-level MsgType
+    # a session-level MsgType, or one that may trade past the checks (NewOrderList, quotes)
+    REJECT_FORBIDDEN_MSG_TYPE = 14
     REJECT_MAX_OPEN_QTY = 15
     REJECT_PRICE_REQUIRED = 16    # a notional limit is set and the order has no price to check against
+    REJECT_QUANTITY_REQUIRED = 17  # a limit on quantities is set and the order has no OrderQty (38)
 
 
 cdef enum fate_kind:

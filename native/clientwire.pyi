@@ -55,6 +55,7 @@ class RejectReason(IntEnum):
     FORBIDDEN_MSG_TYPE = 14
     MAX_OPEN_QTY = 15
     PRICE_REQUIRED = 16
+    QUANTITY_REQUIRED = 17
 
 class FateKind(IntEnum):
     """What the answer to a counterparty's ResendRequest did to an accepted order."""

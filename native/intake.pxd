@@ -39,6 +39,7 @@ cdef struct submission_t:      # one SUBMIT frame, taken apart
     uint32_t msg_type_length
     const uint8_t* body        # fields
     uint32_t body_length
+    bint forbidden             # the client may not use this session: to it, there is none
     const uint8_t* clordid     # set by intake_submit; NULL: none
     uint32_t clordid_length
     uint8_t reason             # reject_reason when refused

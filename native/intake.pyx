@@ -10,19 +10,21 @@ from libc.string cimport memcpy, memset
 
 from .clientwire cimport (MAX_CLORDID_BYTES, MAX_FRAME_BYTES, REJECT_BACK_PRESSURE, REJECT_CLORDID_TAKEN,
                           REJECT_FORBIDDEN_MSG_TYPE, REJECT_FORBIDDEN_TAG, REJECT_HOLD_FULL, REJECT_MALFORMED,
-                          REJECT_NO_CLORDID, REJECT_NOT_READY, REJECT_TOO_LARGE, REJECT_UNKNOWN_SESSION)
+                          REJECT_NO_CLORDID, REJECT_NOT_READY, REJECT_QUANTITY_REQUIRED, REJECT_TOO_LARGE,
+                          REJECT_UNKNOWN_SESSION)
 from .instant cimport instant_t
 from .journal cimport journal_commit, journal_reserve
 from .orders cimport order_t, orders_by_client, orders_by_session, orders_full
 from .parser cimport PARSE_OK, field_decimal_e8, field_t, find_field, parse_fields
 from .record cimport (FLAG_APPLICATION, FLAG_ORDER, RECORD_REJECTED, record_header_t, record_payload)
-from .replica cimport order_quantity_e8, replica_catch_up
+from .replica cimport replica_catch_up
 from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_write
-from .risk cimport risk_check
+from .risk cimport risk_check, risk_limits_quantity
 from .session cimport SEND_NOT_READY, SEND_OK, SEND_TOO_LARGE, send_status, session_send_application, session_t
 
 cdef enum:
     TAG_CLORDID = 11
+    TAG_ORDER_QTY = 38
     TAG_PRICE = 44
     MAX_MSG_TYPE_BYTES = 4
     MSGTYPE_CANCEL = 0x46           # 'F' OrderCancelRequest
@@ -148,6 +150,16 @@ cdef bint is_session_level(const submission_t* s) noexcept nogil:
     return s.msg_type_length == 1 and (c'0' <= s.msg_type[0] <= c'5' or s.msg_type[0] == c'A' or s.msg_type[0] == c'n')
 
 
+cdef bint is_msg_type(const submission_t* s) noexcept nogil:
+    cdef uint32_t i
+    if s.msg_type_length == 0 or s.msg_type_length > MAX_MSG_TYPE_BYTES:
+        return 0
+    for i in range(s.msg_type_length):
+        if s.msg_type[i] <= 0x20 or s.msg_type[i] > 0x7E:
+            return 0
+    return 1
+
+
 cdef bint is_cancel(const submission_t* s) noexcept nogil:
     return s.msg_type_length == 1 and (s.msg_type[0] == c'F' or s.msg_type[0] == c'q')
 
@@ -161,40 +173,52 @@ cdef bint carries_new_clordid(const submission_t* s) noexcept nogil:
     return s.msg_type_length == 2 and first == c'A' and (s.msg_type[1] == c'B' or s.msg_type[1] == c'C')
 
 
-cdef uint32_t packed_msg_type(const submission_t* s) noexcept nogil:
-    cdef uint32_t packed = 0
-    memcpy(&packed, s.msg_type, s.msg_type_length)
-    return packed
+cdef bint is_single_order(const submission_t* s) noexcept nogil:
+    """D, F, G: no group of theirs has a ClOrdID, OrderQty or Price of its own."""
+    return s.msg_type_length == 1 and (s.msg_type[0] == c'D' or s.msg_type[0] == c'F' or s.msg_type[0] == c'G')
+
+
+cdef bint trades_unchecked(const submission_t* s) noexcept nogil:
+    """E (NewOrderList), S, i, AJ (quotes): they may trade, but hold quantities, and ClOrdIDs if any, where neither the
+    limits nor the order table see them. Kill switch and idempotency must have no such way around them."""
+    if s.msg_type_length == 1:
+        return s.msg_type[0] == c'E' or s.msg_type[0] == c'S' or s.msg_type[0] == c'i'
+    return s.msg_type_length == 2 and s.msg_type[0] == c'A' and s.msg_type[1] == c'J'
 
 
 cdef uint8_t inspect(intake_t* t, submission_t* s) noexcept nogil:
-    """Indexes the fields and finds the ClOrdID. 0, or the reject_reason."""
-    cdef const field_t* field
-    cdef uint32_t i
-    s.clordid = NULL
-    s.clordid_length = 0
-    if s.session >= t.replica.session_count:
+    """Indexes the fields and finds the ClOrdID, which the answer names whatever else is wrong. 0, or the
+    reject_reason."""
+    cdef bint parsed = parse_fields(s.body, s.body_length, &t.fields) == PARSE_OK
+    cdef const field_t* clordid = find_field(&t.fields, TAG_CLORDID, 0)
+    s.clordid = s.body + clordid.offset if clordid is not NULL else NULL
+    s.clordid_length = clordid.length if clordid is not NULL else 0
+    if s.forbidden or s.session >= t.replica.session_count:
         return REJECT_UNKNOWN_SESSION
-    if s.msg_type_length == 0 or s.msg_type_length > MAX_MSG_TYPE_BYTES or s.body_length == 0:
+    if not parsed or s.body_length == 0 or not is_msg_type(s):
         return REJECT_MALFORMED
-    if parse_fields(s.body, s.body_length, &t.fields) != PARSE_OK:
-        return REJECT_MALFORMED
-    for i in range(t.fields.field_count):
-        field = &t.fields.fields[i]
-        if field.tag == TAG_CLORDID and s.clordid is NULL:
-            s.clordid = s.body + field.offset
-            s.clordid_length = field.length
-        if field.length == 0:
-            return REJECT_MALFORMED
-        if is_header_or_trailer_tag(field.tag):
-            return REJECT_FORBIDDEN_TAG
-    for i in range(s.msg_type_length):
-        if s.msg_type[i] <= 0x20 or s.msg_type[i] > 0x7E:
-            return REJECT_MALFORMED
-    if is_session_level(s):
+    if is_session_level(s) or trades_unchecked(s):
         return REJECT_FORBIDDEN_MSG_TYPE
     if carries_new_clordid(s) and (s.clordid is NULL or s.clordid_length > MAX_CLORDID_BYTES):
         return REJECT_NO_CLORDID
+    return inspect_fields(t, s)
+
+
+cdef uint8_t inspect_fields(const intake_t* t, const submission_t* s) noexcept nogil:
+    cdef const field_t* field
+    cdef uint32_t i
+    cdef uint64_t seen = 0
+    for i in range(t.fields.field_count):
+        field = &t.fields.fields[i]
+        if is_header_or_trailer_tag(field.tag):
+            return REJECT_FORBIDDEN_TAG
+        if field.length == 0:
+            return REJECT_MALFORMED
+        if field.tag == TAG_CLORDID or field.tag == TAG_ORDER_QTY or field.tag == TAG_PRICE:
+            # The counterparty might take the other one than was checked here.
+            if seen & (<uint64_t>1 << field.tag) and is_single_order(s):
+                return REJECT_MALFORMED
+            seen |= <uint64_t>1 << field.tag
     return 0
 
 
@@ -212,8 +236,9 @@ cdef bint find_repeated(intake_t* t, submission_t* s) noexcept nogil:
 
 cdef uint8_t check_order(intake_t* t, submission_t* s, const instant_t* now) noexcept nogil:
     cdef const field_t* price
+    cdef const field_t* quantity
     cdef int64_t price_e8 = 0
-    cdef int64_t quantity_e8
+    cdef int64_t quantity_e8 = 0
     cdef bint ok = 0
     if orders_by_session(&t.replica.orders, s.session, s.clordid, s.clordid_length) is not NULL:
         return REJECT_CLORDID_TAKEN
@@ -221,7 +246,13 @@ cdef uint8_t check_order(intake_t* t, submission_t* s, const instant_t* now) noe
         return REJECT_BACK_PRESSURE
     if is_cancel(s):
         return 0
-    quantity_e8 = order_quantity_e8(packed_msg_type(s), &t.fields)
+    quantity = find_field(&t.fields, TAG_ORDER_QTY, 0)
+    if quantity is not NULL:
+        quantity_e8 = field_decimal_e8(&t.fields, quantity, &ok)
+        if not ok or quantity_e8 < 0:
+            return REJECT_MALFORMED
+    elif risk_limits_quantity(&t.replica.risk, s.client):
+        return REJECT_QUANTITY_REQUIRED
     price = find_field(&t.fields, TAG_PRICE, 0)
     if price is not NULL:
         price_e8 = field_decimal_e8(&t.fields, price, &ok)
@@ -272,9 +303,9 @@ cdef intake_verdict refuse(intake_t* t, submission_t* s, uint8_t reason, const i
     s.reason = reason
     # What could not be read, or names no session, has no place in the order table; nor has what may succeed when it is
     # tried again.
-    if (s.clordid is NULL or s.clordid_length > MAX_CLORDID_BYTES or s.session >= t.replica.session_count
-            or reason == REJECT_NOT_READY or reason == REJECT_HOLD_FULL or reason == REJECT_BACK_PRESSURE
-            or not t.open or not carries_new_clordid(s)):
+    if (s.clordid is NULL or s.clordid_length == 0 or s.clordid_length > MAX_CLORDID_BYTES
+            or reason == REJECT_UNKNOWN_SESSION or reason == REJECT_NOT_READY or reason == REJECT_HOLD_FULL
+            or reason == REJECT_BACK_PRESSURE or not t.open or not carries_new_clordid(s)):
         return INTAKE_REFUSED_UNLOGGED
     if find_repeated(t, s):       # known already: nothing that is wrong with this copy changes the order
         return INTAKE_REPEATED

@@ -15,7 +15,7 @@ from .clientwire cimport (CLIENT_PROTOCOL_VERSION, ERROR_FENCED, ERROR_LOGIN, ER
                           ERROR_VERSION, FATE_GAP_FILLED, FATE_RESENT, FRAME_CHECKPOINT, FRAME_CHECKPOINT_VALUE,
                           FRAME_ERROR, FRAME_FETCH, FRAME_HEADER_BYTES, FRAME_HELD, FRAME_LOGIN, FRAME_ORDER_STATE,
                           FRAME_PING, FRAME_PONG, FRAME_POSITIONS, FRAME_REJECTED, FRAME_STANDBY, FRAME_SUBMIT,
-                          FRAME_WELCOME, REJECT_MALFORMED, REJECT_UNKNOWN_SESSION, frame_available, frame_header_t,
+                          FRAME_WELCOME, REJECT_MALFORMED, frame_available, frame_header_t,
                           login_body_t, position_t, session_body_t)
 from .datagram cimport (DATAGRAM_ACK, DATAGRAM_HANDOVER, DATAGRAM_HEADER_BYTES, DATAGRAM_HEARTBEAT, DATAGRAM_HELLO,
                         DATAGRAM_JOIN, OPEN_OK, channel_init, channel_open, channel_seal, channel_seal_hello,
@@ -487,11 +487,8 @@ cdef void take_submission(node_t* n, client_t* c, frame_header_t* header, const 
         s.msg_type_length = body[0]
         s.body = body + 1 + body[0]
         s.body_length = length - 1 - body[0]
-        if s.session < n.replica.session_count and n.names[c.client - 1].sessions & (<uint64_t>1 << s.session):
-            verdict = intake_submit(&n.intake, &s, now)
-        else:
-            s.reason = REJECT_UNKNOWN_SESSION
-            verdict = INTAKE_REFUSED_UNLOGGED
+        s.forbidden = s.session >= MAX_SESSIONS or not n.names[c.client - 1].sessions & (<uint64_t>1 << s.session)
+        verdict = intake_submit(&n.intake, &s, now)
     else:
         verdict = INTAKE_REFUSED_UNLOGGED
     answer_submission(n, c, &s, verdict)

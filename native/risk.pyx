@@ -57,6 +57,11 @@ cdef uint8_t risk_check(const risk_t* r, uint32_t client, int64_t quantity_e8, i
     return 0
 
 
+cdef bint risk_limits_quantity(const risk_t* r, uint32_t client) noexcept nogil:
+    cdef const risk_limits_t* limits = &r.clients[client % MAX_CLIENTS].limits
+    return limits.max_order_qty_e8 != 0 or limits.max_notional_e8 != 0 or limits.max_open_qty_e8 != 0
+
+
 cdef void risk_on_order(risk_t* r, const record_header_t* record, int64_t quantity_e8) noexcept nogil:
     cdef risk_client_t* c = &r.clients[record.client % MAX_CLIENTS]
     cdef uint64_t latest
