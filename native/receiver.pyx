@@ -9,7 +9,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from .datagram cimport (DATAGRAM_ACK, DATAGRAM_DATA, DATAGRAM_HEADER_BYTES, DATAGRAM_HEARTBEAT, DATAGRAM_JOIN,
-                        DATAGRAM_JOIN_REPLY, Channel, channel_seal, datagram_body)
+                        DATAGRAM_JOIN_REPLY, DATAGRAM_MAC_BYTES, Channel, channel_seal, datagram_body)
 from .journal cimport (JOURNAL_OK, Journal, journal_append_raw, journal_at, journal_end_of_epoch, journal_status,
                        journal_t)
 from .record cimport RECORD_HEADER_BYTES, record_header_t, record_padded_length
@@ -385,6 +385,8 @@ cdef size_t build_ack(receiver_t* r, const instant_t* now, uint8_t* buffer) noex
 cdef uint32_t list_missing(receiver_t* r, nak_range_t* ranges) noexcept nogil:
     cdef private_t* p = inside(r)
     cdef uint64_t lsn = r.journal.last_lsn + 1
+    cdef uint32_t room = <uint32_t>((r.config.datagram_bytes - DATAGRAM_HEADER_BYTES - DATAGRAM_MAC_BYTES
+                                     - sizeof(ack_body_t)) // sizeof(nak_range_t))
     cdef uint32_t count = 0
     cdef bint missing
     cdef bint was_missing = 0
@@ -397,7 +399,7 @@ cdef uint32_t list_missing(receiver_t* r, nak_range_t* ranges) noexcept nogil:
     while lsn < p.highest_early:
         missing = p.slot_lsn[lsn & (r.config.reorder_slots - 1)] != lsn
         if missing and not was_missing:
-            if count == MAX_NAK_RANGES:
+            if count == MAX_NAK_RANGES or count == room:
                 break
             ranges[count].first_lsn = lsn
             count += 1

@@ -73,7 +73,7 @@ class Pair:
         self.a.open(self.b.seal(HELLO, 0, to_incarnation=5))
         self.b.open(self.a.seal(HEARTBEAT, 1))
         self.sender = Sender(self.primary, self.a, datagram_bytes=datagram_bytes, receivers=2, **sender)
-        self.receiver = Receiver(self.standby, self.b, datagram_bytes=max(datagram_bytes, 1400), reorder_slots=slots)
+        self.receiver = Receiver(self.standby, self.b, datagram_bytes=datagram_bytes, reorder_slots=slots)
         self.flying: list[tuple[int, int, int, bytes]] = []
         self.sent = 0
         self.acknowledged: list[int] = []
@@ -225,6 +225,22 @@ def test_a_lost_record_is_asked_for_as_soon_as_the_next_one_arrives():
     pair.now += MS
     assert acked(pair.receiver.poll(pair.now)) == (1, [(2, 2)])
     assert pair.receiver.counters["gaps"] == 1
+
+
+def test_what_is_asked_for_fits_into_a_datagram_and_the_rest_is_asked_for_later():
+    pair = Pair(Weather(max_delay_ns=1), datagram_bytes=200)
+    pair.start()
+    append(pair.primary, 1, epoch=pair.EPOCH)
+    pair.settle()
+    append(pair.primary, 100, epoch=pair.EPOCH)
+    sent = [pair.sender.poll(pair.now)[1] for _ in range(100)]
+    for datagram in sent[1::2]:
+        pair.deliver(1, datagram)
+    pair.now += MS
+    ack = pair.receiver.poll(pair.now)
+    assert len(ack) <= 200
+    assert acked(ack) == (1, [(2, 2), (4, 4), (6, 6), (8, 8)])
+    pair.settle()
 
 
 def test_a_lost_tail_is_sent_again_without_being_asked_for():
