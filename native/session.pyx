@@ -41,6 +41,7 @@ cdef enum:
     REASON_SENDING_TIME_PROBLEM = 10
     REASON_INVALID_MSG_TYPE = 11
 
+cdef uint64_t MAX_SEQ = 0xFFFFFFFF           # record_header_t.aux holds the next MsgSeqNum in 32 bits
 cdef uint64_t NEVER = <uint64_t>0xFFFFFFFFFFFFFFFF
 cdef uint64_t NS_PER_SECOND = 1000000000
 
@@ -65,6 +66,8 @@ cdef struct private_t:
     uint64_t gap_until            # inbound gap: numbers below this one are missing; 0: none
     uint64_t gap_asked            # asked for up to here, or kept
     bint gap_open_ended           # the last ResendRequest had EndSeqNo=0
+    bint gap_awaited              # asked for by NextExpectedMsgSeqNum (789) in our Logon alone
+    bint early_lost               # a message behind the gap was not kept since the last ResendRequest
     uint64_t barrier_seq          # MsgSeqNum of the TestRequest that must be answered before READY; 0: none
     uint64_t heartbeat_ns
     uint64_t last_sent_ns         # mono
@@ -209,6 +212,8 @@ cdef void forget_connection(session_t* s, const instant_t* now) noexcept nogil:
     p.resend_next = 0
     p.gap_until = 0
     p.gap_asked = 0
+    p.early_lost = 0
+    p.gap_awaited = 0
     p.barrier_seq = 0
     p.heartbeat_ns = s.config.heartbeat_s * NS_PER_SECOND
     p.last_sent_ns = now.mono_ns
@@ -575,13 +580,14 @@ cdef void take_message(session_t* s, const message_t* m) noexcept nogil:
         close_session(s, DISCONNECT_PROTOCOL)     # the first message must be a Logon: no reply
         return
     if not header_is_ours(s, m, logged_on):
+        drain_early(s)
         return
-    if m.seq == 0:
+    if m.seq == 0 or m.seq >= MAX_SEQ:
         if logged_on:
-            send_logout(s, b"MsgSeqNum (34) is missing or not a number")
+            send_logout(s, b"MsgSeqNum (34) is missing, not a number or too large")
         close_session(s, DISCONNECT_PROTOCOL)
         return
-    if m.msg_type == MSG_LOGON:
+    if m.msg_type == MSG_LOGON and not (logged_on and is_poss_dup(m)):    # one that is resent is a message of the gap
         take_logon(s, m, logged_on)
         return
     if m.msg_type == MSG_SEQUENCE_RESET:
@@ -666,18 +672,12 @@ cdef void take_logon(session_t* s, const message_t* m, bint logged_on) noexcept 
     cdef const field_t* reset = find_field(m, TAG_RESET_SEQ_NUM_FLAG, 3)
     cdef bint wants_reset = reset is not NULL and field_is(m, reset, c'Y')
     if logged_on:
-        take_second_logon(s, m)
+        send_logout(s, b"Logon while logged on")
+        close_session(s, DISCONNECT_PROTOCOL)
     elif s.state == SESSION_LOGON_AWAITED:
         accept_logon(s, m, wants_reset)
     else:
         complete_logon(s, m, wants_reset)
-
-
-cdef void take_second_logon(session_t* s, const message_t* m) noexcept nogil:
-    if m.seq < s.next_in and is_poss_dup(m):
-        return
-    send_logout(s, b"Logon while logged on")
-    close_session(s, DISCONNECT_PROTOCOL)
 
 
 cdef void accept_logon(session_t* s, const message_t* m, bint wants_reset) noexcept nogil:
@@ -741,7 +741,11 @@ cdef void finish_logon(session_t* s, const message_t* m) noexcept nogil:
         if 0 < number < <int64_t>s.next_out - 1:
             start_resend(s, <uint64_t>number, s.next_out - 2)
     if m.seq > s.next_in:
-        ask_for_gap(s, m.seq)
+        keep_early(s, m)                 # it does not come again where 789 is answered
+        if expected is not NULL and s.config.send_next_expected:
+            await_gap(s, m.seq)
+        else:
+            ask_for_gap(s, m.seq)
     if s.config.logon_barrier:
         p.barrier_seq = send_test_request(s)
 
@@ -770,15 +774,25 @@ cdef void refuse_low(session_t* s, const message_t* m) noexcept nogil:
 
 cdef void take_early(session_t* s, const message_t* m) noexcept nogil:
     """MsgSeqNum too high: ask for what is missing, keep this one for later."""
+    cdef private_t* p = inside(s)
+    cdef uint64_t seen = m.seq
     if m.msg_type == MSG_RESEND_REQUEST:
         answer_resend_request(s, m)     # at once, or two sides that both miss something would wait for each other
+    elif m.msg_type == MSG_HEARTBEAT:
+        take_heartbeat(s, m)            # the barrier is about what it has sent before; the gap is asked for apart
+        if p.gap_awaited:               # it is idle, and has not answered our NextExpectedMsgSeqNum
+            p.gap_open_ended = 0
+            p.gap_asked = 0
     elif m.msg_type == MSG_LOGOUT:
         take_logout(s, m)
         return
-    if keep_early(s, m) and inside(s).gap_open_ended and inside(s).gap_until:
-        inside(s).gap_asked = max(inside(s).gap_asked, m.seq)
+    if not keep_early(s, m):
+        p.early_lost = 1
+        seen += 1                       # part of the gap itself
+    elif p.gap_until and p.gap_open_ended and not p.early_lost:
+        p.gap_asked = max(p.gap_asked, m.seq)
     if s.state != SESSION_LOGOUT_SENT:
-        ask_for_gap(s, m.seq)
+        ask_for_gap(s, seen)
 
 
 cdef void ask_for_gap(session_t* s, uint64_t seen) noexcept nogil:
@@ -794,6 +808,8 @@ cdef void ask_for_gap(session_t* s, uint64_t seen) noexcept nogil:
         tell(s, EVENT_GAP, s.next_in, seen)
     p.gap_asked = p.gap_until - 1
     p.gap_open_ended = 1
+    p.gap_awaited = 0
+    p.early_lost = 0
     if s.config.resend_chunk and s.next_in + s.config.resend_chunk <= p.gap_asked:
         p.gap_asked = s.next_in + s.config.resend_chunk - 1
         end = p.gap_asked
@@ -804,6 +820,17 @@ cdef void ask_for_gap(session_t* s, uint64_t seen) noexcept nogil:
     send_plain(s, c'2', &body)
     if s.state == SESSION_READY:
         enter(s, SESSION_RECOVERING)
+
+
+cdef void await_gap(session_t* s, uint64_t seen) noexcept nogil:
+    """The NextExpectedMsgSeqNum (789) of our Logon has asked already (FIX 4.4 volume 2, 'Logon')."""
+    cdef private_t* p = inside(s)
+    tell(s, EVENT_GAP, s.next_in, seen)
+    p.gap_until = seen
+    p.gap_asked = seen - 1
+    p.gap_open_ended = 1
+    p.gap_awaited = 1
+    p.early_lost = 0
 
 
 cdef bint keep_early(session_t* s, const message_t* m) noexcept nogil:
@@ -872,15 +899,14 @@ cdef void take_sequence_reset(session_t* s, const message_t* m) noexcept nogil:
     cdef private_t* p = inside(s)
     if number < 0:
         reject_in_sequence(s, m, REASON_REQUIRED_TAG_MISSING, TAG_NEW_SEQ_NO, b"NewSeqNo (36) is missing")
-    elif <uint64_t>number < s.next_in:
-        send_reject(s, m, REASON_VALUE_INCORRECT, TAG_NEW_SEQ_NO, b"NewSeqNo (36) is lower than expected")
+    elif <uint64_t>number < s.next_in or <uint64_t>number > MAX_SEQ:
+        send_reject(s, m, REASON_VALUE_INCORRECT, TAG_NEW_SEQ_NO, b"NewSeqNo (36) is lower than expected or too large")
     else:
         append_in(s, m, <uint64_t>number, 0)
-        p.early_count = 0
+        p.early_count = 0                # under numbers that are given anew
         p.early_used = 0
-        if p.gap_until and s.next_in >= p.gap_until:
-            p.gap_until = 0
-            p.gap_asked = 0
+        p.gap_until = 0                  # what was asked for does not come any more
+        p.gap_asked = 0
 
 
 cdef void reject_in_sequence(session_t* s, const message_t* m, uint32_t reason, uint32_t tag,
@@ -932,6 +958,10 @@ cdef bint original_time_is_right(session_t* s, const message_t* m) noexcept nogi
     if original is NULL:
         reject_in_sequence(s, m, REASON_REQUIRED_TAG_MISSING, TAG_ORIG_SENDING_TIME,
                            b"OrigSendingTime (122) is missing")
+        return 0
+    if field_utc_timestamp(m, original) == 0:
+        reject_in_sequence(s, m, REASON_BAD_FORMAT, TAG_ORIG_SENDING_TIME,
+                           b"OrigSendingTime (122) is no UTCTimestamp")
         return 0
     if field_utc_timestamp(m, original) > field_utc_timestamp(m, sent):
         send_reject(s, m, REASON_SENDING_TIME_PROBLEM, TAG_ORIG_SENDING_TIME,
@@ -991,8 +1021,9 @@ cdef void take_gap_fill(session_t* s, const message_t* m) noexcept nogil:
     cdef int64_t number = field_uint(m, field) if field is not NULL else -1
     if number < 0:
         reject_in_sequence(s, m, REASON_REQUIRED_TAG_MISSING, TAG_NEW_SEQ_NO, b"NewSeqNo (36) is missing")
-    elif <uint64_t>number <= m.seq:
-        reject_in_sequence(s, m, REASON_VALUE_INCORRECT, TAG_NEW_SEQ_NO, b"NewSeqNo (36) is not above MsgSeqNum")
+    elif <uint64_t>number <= m.seq or <uint64_t>number > MAX_SEQ:
+        reject_in_sequence(s, m, REASON_VALUE_INCORRECT, TAG_NEW_SEQ_NO,
+                           b"NewSeqNo (36) is not above MsgSeqNum or too large")
     else:
         append_in(s, m, <uint64_t>number, 0)
 

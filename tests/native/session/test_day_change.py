@@ -1,0 +1,90 @@
+"""Numbers that start over: by the operator, at a disconnect, and what a log from before tells afterwards."""
+
+import pytest
+
+from gateway.errors import ProtocolError
+from tests.support.sessions import Line, Scripted, clordids, make_session
+
+
+def test_a_reset_starts_both_numbers_over_and_opens_a_new_generation():
+    line = Line()
+    line.reconnect()
+    line.initiator.order("yesterday")
+    line.pump()
+    line.cut()
+    for side in line.sides:
+        side.session.reset(*line.clock.now)
+        side.collect()
+    line.clock.move(86_400)
+    line.reconnect()
+    line.initiator.order("today")
+    line.pump()
+    assert line.statuses() == ("READY", "READY")
+    assert line.numbers_agree()
+    assert clordids(line.acceptor.events) == ["yesterday", "today"]
+    assert [event.a for event in line.initiator.events if event.kind == "RESET"] == [1]
+
+
+def test_a_resend_after_a_reset_never_brings_what_was_sent_before_it():
+    line = Line()
+    line.reconnect()
+    for number in range(5):
+        line.initiator.order(f"old{number}")
+    line.pump()
+    line.cut()
+    for side in line.sides:
+        side.session.reset(*line.clock.now)
+    line.acceptor.events.clear()
+    line.reconnect()
+    line.initiator.order("new")
+    line.cut()
+    line.reconnect()
+    assert clordids(line.acceptor.events) == ["new"]
+    peer = Scripted("initiator", journal=line.initiator.session.journal)
+    peer.seq = peer.session.next_in
+    peer.logged_on()
+    peer.say("2", b"7=1\x0116=0\x01")
+    assert [message[11] for message in peer.heard() if message[35] == "D"] == ["new"]
+
+
+def test_a_restart_knows_the_generation():
+    line = Line(reset_on_disconnect=True)
+    for _ in range(3):
+        line.reconnect()
+    line.cut()
+    assert line.initiator.session.generation == 3
+    line.initiator.restart()
+    assert (line.initiator.session.generation, line.initiator.session.next_out) == (3, 1)
+
+
+def test_numbers_are_not_touched_while_connected():
+    peer = Scripted("initiator").logged_on()
+    with pytest.raises(ProtocolError, match="log out first"):
+        peer.session.reset(*peer.clock.now)
+    with pytest.raises(ProtocolError, match="disconnected"):
+        peer.session.set_seq(5, 5, *peer.clock.now)
+
+
+def test_numbers_set_by_hand_survive_a_restart_and_are_at_least_one():
+    session = make_session("initiator")
+    session.set_seq(7, 9, 1, 1)
+    again = make_session("initiator", session.journal)
+    assert (again.next_out, again.next_in) == (7, 9)
+    for numbers in ((0, 1), (1, 0)):
+        with pytest.raises(ProtocolError):
+            again.set_seq(*numbers, 1, 1)
+
+
+def test_a_lower_number_set_by_hand_does_not_resend_what_had_that_number_before():
+    peer = Scripted("initiator").logged_on()
+    for name in (b"a", b"b", b"c"):
+        last = peer.session.send("D", b"11=%s\x01" % name, *peer.clock.now)
+    peer.heard()
+    peer.session.disconnected(*peer.clock.now)
+    peer.session.set_seq(last - 1, peer.session.next_in, *peer.clock.now)
+    peer.session.connected(*peer.clock.now)
+    peer.say("A", b"98=0\x01108=30\x01")
+    peer.heard()
+    assert peer.session.next_out == last + 1
+    peer.say("2", b"7=%d\x0116=0\x01" % (last - 1))
+    assert [(message[35], message.get(36)) for message in peer.heard()] == [("4", str(last + 1))]

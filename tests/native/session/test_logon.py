@@ -1,0 +1,273 @@
+"""Logging on: both roles, both versions, what is refused, and a Logon that had no answer."""
+
+import pytest
+
+from tests.support.sessions import Line, Scripted, make_session
+
+VERSIONS = pytest.mark.parametrize("version", ["FIX.4.2", "FIX.4.4", "FIXT.1.1"])
+LOGON = b"98=0\x01108=30\x01"
+
+
+@VERSIONS
+def test_two_sessions_log_on(version):
+    line = Line(begin_string=version)
+    line.connect()
+    line.pump()
+    assert line.statuses() == ("READY", "READY")
+    assert line.numbers_agree()
+    assert line.initiator.kinds() == ["LOGGED_ON", "READY"]
+
+
+def test_the_logon_says_what_the_specification_wants():
+    peer = Scripted("initiator", logon_fields=b"553=user\x01", extra_ids=b"50=desk\x01", send_next_expected=True)
+    peer.session.connected(*peer.clock.now)
+    (logon,) = peer.heard()
+    assert {
+        35: "A",
+        34: "1",
+        49: "GW",
+        56: "BROKER",
+        50: "desk",
+        98: "0",
+        108: "30",
+        553: "user",
+        789: "1",
+    }.items() <= (logon.items())
+
+
+def test_orders_wait_for_the_answer_to_the_test_request_behind_the_logon():
+    peer = Scripted("initiator")
+    peer.session.connected(*peer.clock.now)
+    peer.say("A", LOGON)
+    assert peer.session.status == "RECOVERING"
+    (_, request) = peer.heard()
+    peer.say("0", b"112=other\x01")
+    assert peer.session.status == "RECOVERING"
+    peer.say("0", b"112=%s\x01" % request[112].encode())
+    assert peer.session.status == "READY"
+
+
+def test_an_acceptor_takes_the_heartbeat_interval_of_the_initiator():
+    peer = Scripted("acceptor")
+    peer.session.connected(*peer.clock.now)
+    peer.say("A", b"98=0\x01108=7\x01")
+    assert peer.heard()[0][108] == "7"
+    peer.timer_after(7)
+    assert peer.heard_types() == ["0"]
+
+
+@pytest.mark.parametrize("first", ["0", "1", "2", "4", "5", "D"])
+def test_an_acceptor_hangs_up_when_the_first_message_is_no_logon(first):
+    peer = Scripted("acceptor")
+    peer.session.connected(*peer.clock.now)
+    peer.say(first, b"123=Y\x0136=5\x01")
+    assert peer.session.closing
+    assert peer.heard() == []
+    assert (peer.session.next_in, peer.session.next_out) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("ids", "version"),
+    [
+        (b"49=OTHER\x0156=BROKER\x01", b"FIX.4.4"),
+        (b"49=GW\x0156=OTHER\x01", b"FIX.4.4"),
+        (b"49=GWX\x0156=BROKER\x01", b"FIX.4.4"),
+        (b"49=GW\x01", b"FIX.4.4"),
+        (b"49=GW\x0156=BROKER\x01", b"FIX.4.2"),
+    ],
+)
+def test_a_logon_of_somebody_else_gets_no_answer(ids, version):
+    peer = Scripted("acceptor")
+    peer.session.connected(*peer.clock.now)
+    peer.template = type(peer.template)(version, ids)
+    peer.say("A", LOGON)
+    assert peer.session.closing
+    assert peer.heard() == []
+    assert peer.session.next_in == 1
+
+
+@pytest.mark.parametrize("body", [b"98=0\x01", b"98=0\x01108=x\x01", b"98=0\x01108=-1\x01", b"98=1\x01108=30\x01"])
+def test_a_logon_that_cannot_be_taken_is_refused_with_the_reason(body):
+    peer = Scripted("acceptor")
+    peer.session.connected(*peer.clock.now)
+    peer.say("A", body)
+    (answer,) = peer.heard()
+    assert answer[35] == "5"
+    assert "108" in answer[58] or "98" in answer[58]
+    assert peer.session.closing
+
+
+@pytest.mark.parametrize("role", ["initiator", "acceptor"])
+def test_without_a_logon_in_time_the_connection_is_given_up(role):
+    peer = Scripted(role)
+    peer.session.connected(*peer.clock.now)
+    peer.timer_after(9.9)
+    assert not peer.session.closing
+    peer.timer_after(0.2)
+    assert peer.session.closing
+    assert [event.a for event in peer.told("DISCONNECTED")] == [2]
+
+
+def test_a_logon_without_an_answer_goes_again_under_its_own_number():
+    peer = Scripted("initiator")
+    for _ in range(5):
+        peer.session.connected(*peer.clock.now)
+        (logon,) = peer.heard()
+        assert logon[34] == "1"
+        assert 43 not in logon
+        peer.clock.move(3)
+        peer.session.disconnected(*peer.clock.now)
+    assert peer.session.next_out == 2
+
+
+def test_a_logon_without_an_answer_keeps_its_number_over_a_restart():
+    peer = Scripted("initiator")
+    peer.session.connected(*peer.clock.now)
+    again = Scripted("initiator", journal=peer.session.journal)
+    again.session.connected(*again.clock.now)
+    assert again.heard()[0][34] == "1"
+
+
+def test_a_logon_whose_answer_was_lost_is_followed_by_one_with_the_next_number():
+    line = Line()
+    line.connect()
+    line.write()
+    line.read(line.acceptor)
+    line.cut()  # with the acceptor's Logon on the wire
+    for _ in range(3):
+        line.reconnect()
+    assert line.statuses() == ("READY", "READY")
+    assert line.numbers_agree()
+
+
+@VERSIONS
+def test_numbers_go_on_after_a_reconnect_and_after_a_restart_of_either_side(version):
+    line = Line(begin_string=version)
+    line.reconnect()
+    for number, restarted in enumerate([None, line.initiator, line.acceptor]):
+        line.initiator.order(f"o{number}")
+        line.pump()
+        line.cut()
+        if restarted:
+            restarted.restart()
+        line.reconnect()
+        assert line.statuses() == ("READY", "READY")
+        assert line.numbers_agree()
+    assert line.initiator.session.next_out > 6
+    assert "GAP" not in line.acceptor.kinds()
+
+
+def test_a_number_below_the_expected_one_stops_the_initiator_and_names_it():
+    line = Line()
+    line.reconnect()
+    for number in range(3):
+        line.initiator.order(f"o{number}")
+    line.pump()
+    line.cut()
+    expected = line.acceptor.session.next_in
+    line.initiator.session = make_session("initiator")  # its journal is lost
+    line.reconnect()
+    assert line.initiator.session.status == "STOPPED"
+    stopped = [event for event in line.initiator.events if event.kind == "STOPPED"]
+    assert [(event.a, event.b) for event in stopped] == [(1, expected)]
+    line.connect()
+    assert line.initiator.session.output() == b""
+    line.cut()
+    # The operator sets the number and lets it go on.
+    line.initiator.session.set_seq(expected + 2, 1, *line.clock.now)
+    line.initiator.session.resume()
+    line.reconnect()
+    assert line.statuses() == ("READY", "READY")
+
+
+def test_a_counterparty_that_lost_its_numbers_stops_the_initiator():
+    line = Line()
+    line.reconnect()
+    line.cut()
+    line.acceptor.session.set_seq(1, line.acceptor.session.next_in, *line.clock.now)
+    line.reconnect()
+    assert line.initiator.session.status == "STOPPED"
+    assert [event.a for event in line.initiator.events if event.kind == "STOPPED"] == [2]
+
+
+def test_a_refused_logon_for_another_reason_does_not_stop_the_session():
+    peer = Scripted("initiator")
+    peer.session.connected(*peer.clock.now)
+    peer.say("5", b"58=market is closed\x01")
+    assert peer.session.closing
+    assert peer.session.status != "STOPPED"
+    assert [event.a for event in peer.told("DISCONNECTED")] == [6]
+
+
+def test_a_second_logon_ends_the_session():
+    peer = Scripted("acceptor").logged_on()
+    peer.say("A", LOGON)
+    assert peer.heard_types() == ["5"]
+    assert peer.session.closing
+
+
+def test_both_start_over_when_the_initiator_resets_at_logon():
+    line = Line(initiator={"reset_on_logon": True})
+    for _ in range(3):
+        line.reconnect()
+        assert line.statuses() == ("READY", "READY")
+        assert line.numbers_agree()
+        assert line.initiator.session.next_out <= 3
+        line.initiator.order("a")
+        line.pump()
+    assert line.initiator.session.generation == line.acceptor.session.generation == 3
+
+
+def test_a_reset_needs_number_one():
+    peer = Scripted("acceptor")
+    peer.seq = 5
+    peer.session.connected(*peer.clock.now)
+    peer.say("A", LOGON + b"141=Y\x01")
+    assert peer.heard_types() == ["5"]
+    assert peer.session.generation == 0
+
+
+def test_a_counterparty_that_resets_unasked_stops_the_initiator():
+    peer = Scripted("initiator")
+    peer.session.connected(*peer.clock.now)
+    peer.say("A", LOGON + b"141=Y\x01")
+    assert peer.session.status == "STOPPED"
+    assert b"reset" in peer.told("STOPPED")[0].data
+
+
+def test_a_next_expected_number_above_ours_means_that_our_state_was_lost():
+    peer = Scripted("initiator", send_next_expected=True)
+    peer.session.connected(*peer.clock.now)
+    peer.say("A", LOGON + b"789=9\x01")
+    assert peer.session.status == "STOPPED"
+    assert [(event.a, event.b) for event in peer.told("STOPPED")] == [(1, 9)]
+
+
+def test_a_next_expected_number_below_ours_brings_what_is_missing():
+    line = Line(send_next_expected=True)
+    line.reconnect()
+    line.initiator.order("lost")
+    line.cut()
+    line.reconnect()
+    assert line.statuses() == ("READY", "READY")
+    assert line.numbers_agree()
+    assert [event.a for event in line.initiator.events if event.kind == "RESENT"] != []
+
+
+def test_a_wrong_sending_time_at_logon_is_not_taken():
+    peer = Scripted("acceptor", sending_time_tolerance_ns=10**9)
+    peer.session.connected(*peer.clock.now)
+    late = peer.message("A", LOGON)
+    peer.clock.move(5)
+    peer.feed(late)
+    assert peer.session.closing
+    assert peer.session.next_in == 1
+
+
+def test_cancels_may_go_before_the_session_is_ready_if_configured():
+    peer = Scripted("initiator", cancels_before_ready=True)
+    peer.session.connected(*peer.clock.now)
+    peer.say("A", LOGON)
+    assert peer.session.send("F", b"41=a\x01", *peer.clock.now) == 3
+    with pytest.raises(Exception, match="RECOVERING"):
+        peer.session.send("D", b"11=a\x01", *peer.clock.now)
