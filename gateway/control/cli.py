@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import orjson
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -104,40 +105,37 @@ def _command(config: Path, node: str, path: str, body: dict[str, Any] | None = N
 
 
 def _print(states: dict[str, Any]) -> None:
-    table = Table()
-    for heading in (
-        "node",
-        "role",
-        "epoch",
-        "release",
-        "in sync",
-        "last LSN",
-        "released",
-        "session",
-        "state",
-        "next out",
-        "next in",
-    ):
-        table.add_column(heading)
+    """Nodes, then sessions, as tables of at most 80 columns; last, what is wrong."""
+    nodes = _table("node", "role", "epoch", "release", "in sync", "last LSN", "released")
+    sessions = _table("node", "session", "state", "next out", "next in")
     for node, state in states.items():
         if "error" in state:
-            table.add_row(node, state["error"])
+            nodes.add_row(node, "no answer")
             continue
-        for i, entry in enumerate(state["sessions"]):
-            first = (
-                node,
-                state["role"].lower(),
-                str(state["epoch"]),
-                state["release"].lower(),
-                " ".join(state["register"]["in_sync"]),
-                str(state["log"]["last_lsn"]),
-                str(state["log"]["released_lsn"]),
-            )
-            table.add_row(
-                *(first if i == 0 else [""] * len(first)),
-                entry["name"],
-                entry["state"].lower(),
-                str(entry["next_out"]),
-                str(entry["next_in"]),
-            )
-    Console().print(table)
+        nodes.add_row(
+            node,
+            state["role"].lower(),
+            str(state["epoch"]),
+            state["release"].lower(),
+            " ".join(state["register"]["in_sync"]),
+            str(state["log"]["last_lsn"]),
+            str(state["log"]["released_lsn"]),
+        )
+        for entry in state["sessions"]:
+            numbers = (str(entry["next_out"]), str(entry["next_in"]))
+            sessions.add_row(node, entry["name"], entry["state"].lower(), *numbers)
+    console = Console()
+    console.print(nodes)
+    if sessions.row_count:
+        console.print(sessions)
+    for state in states.values():
+        if "error" in state:
+            console.print(state["error"], markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=SIMPLE_HEAD)
+    for heading in headings:
+        numeric = heading in ("epoch", "last LSN", "released", "next out", "next in")
+        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    return table

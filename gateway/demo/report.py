@@ -6,12 +6,15 @@ from pathlib import Path
 
 import orjson
 from jinja2 import Environment, PackageLoader, select_autoescape
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from gateway.demo.conductor import DemoResult
 
 STEPS = ("detect", "register", "connect", "logon", "ready", "first_order_at_broker")
+MANY_US = 10_000  # from here on, a tenth of a microsecond says nothing
+STEP_HEADINGS = (*STEPS[:-1], "order")
 
 
 def print_result(console: Console, result: DemoResult) -> None:
@@ -34,43 +37,39 @@ def print_result(console: Console, result: DemoResult) -> None:
         mark = "[green]ok[/green]" if finding.passed else "[red]FAILED[/red]"
         counts.add_row(f"{finding.name} {mark}", str(finding.count))
     console.print(counts)
-    times = Table(title="Takeovers: milliseconds from SIGKILL to the end of each step")
-    for heading in (
-        "killed",
-        "new primary",
-        "epoch",
-        "detect",
-        "register",
-        "connect",
-        "logon",
-        "ready",
-        "first new order at broker",
-        "MsgSeqNum before",
-        "after",
-    ):
-        times.add_column(heading, justify="right")
-    for takeover in result.takeovers:
-        values = takeover.as_dict()
-        times.add_row(
-            takeover.killed,
-            takeover.successor,
-            str(takeover.epoch),
-            *(f"{values[step]:.2f}" if values[step] is not None else "-" for step in STEPS),
-            str(takeover.last_seq_before),
-            str(takeover.first_seq_after),
-        )
-    console.print(times)
-    latencies = Table(title="Latency seen by the client, microseconds")
+    console.print(_takeovers(result))
+    latencies = _narrow_table("Latency seen by the client, microseconds")
     latencies.add_column("")
     for heading in next(iter(result.latencies.values()), {}):
         latencies.add_column(heading, justify="right")
     for name, row in result.latencies.items():
-        latencies.add_row(name, *(f"{value:,.1f}" for value in row.values()))
+        latencies.add_row(name, *(f"{value:,.1f}" if value < MANY_US else f"{value:,.0f}" for value in row.values()))
     console.print(latencies)
     for finding in audit.findings:
         if not finding.passed:
             console.print(f"[red]{finding.count} {finding.meaning}[/red], for example: {', '.join(finding.examples)}")
     console.print("[bold green]AUDIT PASSED[/bold green]" if audit.passed else "[bold red]AUDIT FAILED[/bold red]")
+
+
+def _takeovers(result: DemoResult) -> Table:
+    """One line for each takeover, in 80 columns."""
+    table = _narrow_table("Takeovers: milliseconds from SIGKILL to the end of each step")
+    table.caption = "order: first new order at the broker; MsgSeqNum: last before→first after"
+    for heading in ("epoch", "primary", *STEP_HEADINGS, "MsgSeqNum"):
+        table.add_column(heading, justify="right", overflow="fold")
+    for takeover in result.takeovers:
+        values = takeover.as_dict()
+        table.add_row(
+            str(takeover.epoch),
+            f"{takeover.killed}→{takeover.successor}",
+            *(f"{values[step]:.2f}" if values[step] is not None else "-" for step in STEPS),
+            f"{takeover.last_seq_before}→{takeover.first_seq_after}",
+        )
+    return table
+
+
+def _narrow_table(title: str) -> Table:
+    return Table(title=title, box=SIMPLE_HEAD, padding=0, show_edge=False)
 
 
 def write_report(result: DemoResult, directory: Path) -> None:

@@ -7,6 +7,7 @@ from collections import deque
 from types import TracebackType
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
@@ -38,7 +39,8 @@ class PlainView:
 
     def event(self, text: str) -> None:
         """One line of the story."""
-        self._console.print(f"[{time.monotonic() - self._start:7.3f} s] {text}", markup=False, highlight=False)
+        line = f"[{time.monotonic() - self._start:7.3f} s] {text}"
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def progress(self, counts: Counts) -> None:
         """A line at each tenth of the way."""
@@ -90,40 +92,37 @@ class LiveView:
         self._statuses = statuses
 
     def _draw(self) -> Group:
-        table = Table(expand=False)
-        for heading in (
-            "node",
-            "role",
-            "epoch",
-            "release",
-            "last LSN",
-            "acknowledged",
-            "session",
-            "next out",
-            "next in",
-        ):
-            table.add_column(heading)
-        for node, status in self._statuses.items():
-            if status is None:
-                table.add_row(node, "[red]down[/red]", *[""] * 7)
-                continue
-            colour = {"PRIMARY": "green", "STANDBY": "cyan"}.get(status["role"], "yellow")
-            session = status["sessions"][0]
-            leads = status["role"] == "PRIMARY"
-            table.add_row(
-                node,
-                f"[{colour}]{status['role'].lower()}[/{colour}]",
-                str(status["epoch"]),
-                status["release"].lower() if leads else "",
-                str(status["log"]["last_lsn"]),
-                str(status["peer"]["received_lsn"]) if leads else "",
-                session["state"].lower() if leads else "mirrored",
-                str(session["next_out"]),
-                str(session["next_in"]),
-            )
         return Group(
-            table,
+            nodes_table(self._statuses),
             self._bars,
             f"{self._executions:,} executions received",
             Panel("\n".join(self._events), title="what happens", expand=True),
         )
+
+
+def nodes_table(statuses: dict[str, dict[str, Any] | None]) -> Table:
+    """One line for each node, in 80 columns; None: it does not answer."""
+    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
+    for heading in ("node", "role", "epoch", "release", "LSN", "acked", "session"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("next out", "next in"):
+        table.add_column(heading, justify="right", overflow="fold")
+    for node, status in statuses.items():
+        if status is None:
+            table.add_row(node, "[red]down[/red]", *[""] * 7)
+            continue
+        colour = {"PRIMARY": "green", "STANDBY": "cyan"}.get(status["role"], "yellow")
+        session = status["sessions"][0]
+        leads = status["role"] == "PRIMARY"
+        table.add_row(
+            node,
+            f"[{colour}]{status['role'].lower()}[/{colour}]",
+            str(status["epoch"]),
+            status["release"].lower() if leads else "",
+            str(status["log"]["last_lsn"]),
+            str(status["peer"]["received_lsn"]) if leads else "",
+            session["state"].lower() if leads else "mirrored",
+            str(session["next_out"]),
+            str(session["next_in"]),
+        )
+    return table
