@@ -13,7 +13,7 @@ from gateway.config import Config
 def next_reset(now: datetime, at: time, zone: ZoneInfo) -> datetime:
     """The first moment after `now` (aware) at which a clock in `zone` shows `at`.
 
-    A time that daylight saving skips comes at the end of the gap; one that it repeats comes the first time.
+    A time that daylight saving skips comes later by the length of the gap; one that it repeats comes the first time.
     """
     local = now.astimezone(zone)
     candidate = datetime.combine(local.date(), at, zone)

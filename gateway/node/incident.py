@@ -13,12 +13,16 @@ from typing import Any
 from gateway.native.node import SESSION_EVENT_NAMES, Note
 from gateway.native.role import Cause
 
+NS_PER_US = 1_000
 NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
 
 
 def utc_text(wall_ns: int) -> str:
     """`wall_ns` (ns since the Unix epoch) as ISO 8601 with microseconds."""
-    return datetime.fromtimestamp(wall_ns / 1e9, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    seconds, rest = divmod(wall_ns, NS_PER_S)  # as a float, it would lose the last digit
+    moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // NS_PER_US)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 @dataclass(slots=True)
