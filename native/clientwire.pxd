@@ -22,7 +22,8 @@ cdef enum:
 cdef enum frame_type:
     # client -> node
     FRAME_LOGIN = 1         # body: login_body_t, name, token, positions x position_t
-    FRAME_SUBMIT = 2        # session; body: u8 length of MsgType, MsgType, fields "tag=value<SOH>..." (11= among them)
+    # session; flags: submit_flag; body: u8 length of MsgType, MsgType, fields "tag=value<SOH>..." (11= among them)
+    FRAME_SUBMIT = 2
     FRAME_CHECKPOINT = 3    # body: u16 key length, key, value: stored in the log
     FRAME_FETCH = 4         # body: key: asks for a CHECKPOINT_VALUE
     FRAME_PING = 5          # seq is echoed
@@ -45,6 +46,10 @@ cdef enum frame_type:
     FRAME_CHECKPOINT_VALUE = 26    # body: u16 key length, key, value; flags 1: no such key
     FRAME_PONG = 27
     FRAME_ERROR = 28        # flags: error_code; body: text; the node closes the connection after it
+
+
+cdef enum submit_flag:
+    SUBMIT_AGAIN = 1         # was handed in before, perhaps to a primary that is gone
 
 
 cdef enum reject_reason:

@@ -123,6 +123,8 @@ class OrderStatus(IntEnum):
     OTHER = 10
     REFUSED = 11
     UNKNOWN = 12
+    IN_DOUBT = 13
+    NOT_THERE = 14
 
 
 class SessionStatus(IntEnum):
@@ -391,6 +393,13 @@ def submit(uint16_t session, str msg_type, str cl_ord_id, bytes fields):
         at += prefix_length
     memcpy(at, PyBytes_AS_STRING(fields), fields_length)
     return frame
+
+
+def submit_again(bytes frame not None):
+    """A SUBMIT frame, marked as handed in before: perhaps to a primary that is gone."""
+    cdef bytearray marked = bytearray(frame)
+    marked[5] |= SUBMIT_AGAIN
+    return bytes(marked)
 
 
 def checkpoint(bytes key, bytes value):

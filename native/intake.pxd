@@ -20,21 +20,26 @@ cdef enum:
 
 cdef enum intake_verdict:
     INTAKE_NUMBERED = 0        # in the log; ACCEPTED follows from the feed
-    INTAKE_HELD = 1
+    INTAKE_HELD = 1            # waits without a number, or is in doubt
     INTAKE_REFUSED = 2         # a REJECTED record is in the log; REJECTED follows from the feed
     INTAKE_REPEATED = 3        # `order` tells its present state; the client is answered, nothing is sent
     # the log cannot take a record now; answer REJECTED at once: the ClOrdID may be tried again
     INTAKE_REFUSED_UNLOGGED = 4
+    # in doubt, and cannot be taken now: whatever it is told would be a guess, so the client must come again
+    INTAKE_COME_AGAIN = 5
 
 
 cdef struct intake_session_t:
     bint hold_when_not_ready   # else refuse
+    # set by the owner: an earlier primary may have sent what the log does not have
+    bint lossy
     ring_t* held               # frames that wait: client u32, u8 length of MsgType, MsgType, fields
 
 
 cdef struct submission_t:      # one SUBMIT frame, taken apart
     uint32_t client
     uint16_t session
+    bint again                 # SUBMIT_AGAIN
     const uint8_t* msg_type
     uint32_t msg_type_length
     const uint8_t* body        # fields
@@ -44,6 +49,7 @@ cdef struct submission_t:      # one SUBMIT frame, taken apart
     uint32_t clordid_length
     uint8_t reason             # reject_reason when refused
     uint8_t order_state        # when repeated
+    bint order_in_doubt
     uint64_t order_seq
     uint64_t order_lsn
     uint32_t order_generation
@@ -61,6 +67,7 @@ cdef struct intake_t:
     uint64_t held
     uint64_t refused
     uint64_t repeated
+    uint64_t doubted           # handed in again after a lossy takeover, unknown to the log
     field_t index[MAX_INDEXED_FIELDS]
     message_t fields           # index of the submission in hand
 
@@ -72,5 +79,7 @@ cdef void intake_free(intake_t* t) noexcept nogil
 cdef intake_verdict intake_submit(intake_t* t, submission_t* s, const instant_t* now) noexcept nogil
 # Numbers what was held and may go now; the number of orders that left.
 cdef uint32_t intake_drain(intake_t* t, uint16_t session, const instant_t* now) noexcept nogil
+# Numbers, or refuses, the orders in doubt that the counterparty says it does not have.
+cdef void intake_settle(intake_t* t, uint16_t session, const instant_t* now) noexcept nogil
 cdef void intake_forget_held(intake_t* t) noexcept nogil   # no longer primary: clients hand them in again elsewhere
 cdef bint intake_holds(const intake_t* t, uint16_t session) noexcept nogil

@@ -12,9 +12,10 @@ from .clientwire cimport (MAX_CLORDID_BYTES, MAX_FRAME_BYTES, REJECT_BACK_PRESSU
                           REJECT_FORBIDDEN_MSG_TYPE, REJECT_FORBIDDEN_TAG, REJECT_HOLD_FULL, REJECT_MALFORMED,
                           REJECT_NO_CLORDID, REJECT_NOT_READY, REJECT_QUANTITY_REQUIRED, REJECT_TOO_LARGE,
                           REJECT_UNKNOWN_SESSION)
+from .doubt cimport doubt_append, doubt_body, doubt_msg_type, doubts_full
 from .instant cimport instant_t
-from .journal cimport journal_commit, journal_reserve
-from .orders cimport order_t, orders_by_client, orders_by_session, orders_full
+from .journal cimport journal_at, journal_commit, journal_reserve
+from .orders cimport ORDER_NOT_THERE, order_in_doubt, order_t, orders_by_client, orders_by_session, orders_full
 from .parser cimport PARSE_OK, field_decimal_e8, field_t, find_field, parse_fields
 from .record cimport (FLAG_APPLICATION, FLAG_ORDER, RECORD_REJECTED, record_header_t, record_payload)
 from .replica cimport replica_catch_up
@@ -67,7 +68,9 @@ cdef intake_verdict intake_submit(intake_t* t, submission_t* s, const instant_t*
     if new_id:
         if find_repeated(t, s):
             t.repeated += 1
-            return INTAKE_REPEATED
+            return INTAKE_HELD if s.order_in_doubt else INTAKE_REPEATED
+        if s.again and t.sessions[s.session].lossy:
+            return doubt(t, s, now)
         reason = check_order(t, s, now)
         if reason:
             return refuse(t, s, reason, now)
@@ -121,6 +124,39 @@ cdef uint32_t intake_drain(intake_t* t, uint16_t session, const instant_t* now) 
             t.accepted += 1
             left += 1
         ring_release(held)
+
+
+cdef void intake_settle(intake_t* t, uint16_t session, const instant_t* now) noexcept nogil:
+    cdef const record_header_t* record
+    cdef order_t* order
+    cdef submission_t s
+    cdef uint8_t reason
+    cdef uint32_t i = 0
+    while i < t.replica.doubts.count and t.replica.doubts.not_there:
+        record = journal_at(t.replica.journal, t.replica.doubts.lsns[i])
+        i += 1
+        if record is NULL or record.session != session:
+            continue
+        memset(&s, 0, sizeof(s))
+        s.client = record.client
+        s.session = session
+        s.msg_type = doubt_msg_type(record, &s.msg_type_length)
+        s.body = doubt_body(record, &s.body_length)
+        if inspect(t, &s) != 0:
+            continue
+        order = orders_by_client(&t.replica.orders, s.client, s.clordid, s.clordid_length)
+        if order is NULL or order.state != ORDER_NOT_THERE:
+            continue
+        reason = check_limits(t, &s, now)
+        if reason == 0:
+            reason = number(t, &s, 1, now)
+        if reason == REJECT_NOT_READY or reason == REJECT_BACK_PRESSURE:
+            return
+        if reason and log_refusal(t, &s, reason, now) != 0:
+            return
+        t.refused += reason != 0
+        t.accepted += reason == 0
+        replica_catch_up(t.replica)
 
 
 cdef void intake_forget_held(intake_t* t) noexcept nogil:
@@ -230,20 +266,25 @@ cdef bint find_repeated(intake_t* t, submission_t* s) noexcept nogil:
     s.order_seq = order.seq
     s.order_lsn = order.lsn
     s.order_generation = order.generation
+    s.order_in_doubt = order_in_doubt(order)
     s.reason = order.reason
     return 1
 
 
 cdef uint8_t check_order(intake_t* t, submission_t* s, const instant_t* now) noexcept nogil:
+    if orders_by_session(&t.replica.orders, s.session, s.clordid, s.clordid_length) is not NULL:
+        return REJECT_CLORDID_TAKEN
+    if orders_full(&t.replica.orders):
+        return REJECT_BACK_PRESSURE
+    return check_limits(t, s, now)
+
+
+cdef uint8_t check_limits(intake_t* t, submission_t* s, const instant_t* now) noexcept nogil:
     cdef const field_t* price
     cdef const field_t* quantity
     cdef int64_t price_e8 = 0
     cdef int64_t quantity_e8 = 0
     cdef bint ok = 0
-    if orders_by_session(&t.replica.orders, s.session, s.clordid, s.clordid_length) is not NULL:
-        return REJECT_CLORDID_TAKEN
-    if orders_full(&t.replica.orders):
-        return REJECT_BACK_PRESSURE
     if is_cancel(s):
         return 0
     quantity = find_field(&t.fields, TAG_ORDER_QTY, 0)
@@ -295,6 +336,18 @@ cdef intake_verdict hold(intake_t* t, submission_t* s, const instant_t* now) noe
     if not ring_write(t.sessions[s.session].held, message, 5 + s.msg_type_length + s.body_length):
         return refuse(t, s, REJECT_HOLD_FULL, now)
     t.held += 1
+    return INTAKE_HELD
+
+
+cdef intake_verdict doubt(intake_t* t, submission_t* s, const instant_t* now) noexcept nogil:
+    """An earlier primary may have sent it: into the log with it, and out only if the counterparty has it not."""
+    if orders_by_session(&t.replica.orders, s.session, s.clordid, s.clordid_length) is not NULL:
+        return refuse(t, s, REJECT_CLORDID_TAKEN, now)
+    if (not t.open or orders_full(&t.replica.orders) or doubts_full(&t.replica.doubts)
+            or doubt_append(t.replica.journal, t.epoch, s.client, s.session, s.clordid, s.clordid_length, s.msg_type,
+                            s.msg_type_length, s.body, s.body_length, now) != 0):
+        return INTAKE_COME_AGAIN
+    t.doubted += 1
     return INTAKE_HELD
 
 

@@ -55,6 +55,8 @@ cdef enum note_code:
     NOTE_COMMAND_DONE = 20      # a: status of the command with id b
     NOTE_TRUNCATION = 21        # the journal is cut after LSN b, to follow the primary
     NOTE_STOPPED = 22           # the reactor has left its loop
+    NOTE_IN_DOUBT = 23          # session; the counterparty is asked about orders handed in again: a: how many
+    NOTE_RECONCILED = 24        # no order is in doubt any more; b: doubts settled since the start
 
 
 cdef struct note_t:
@@ -105,6 +107,7 @@ cdef struct link_t:
     bint was_ready                # of the present connection: the next back-off starts small
     uint64_t resent               # application messages sent again on the present connection
     uint64_t gap_filled           # application messages that became gap fill on it
+    uint64_t asked_lsn            # DOUBT records up to here were asked about on it
 
 
 cdef struct node_config_t:
@@ -150,6 +153,7 @@ cdef struct node_t:
     bint truncation_due           # the owner must cut the journal after receiver.truncate_lsn, then call node_truncated
     bint promotion_due            # primary by role, but the EPOCH record did not fit yet
     uint64_t accepted_at_promotion
+    uint64_t doubts_settled       # of replica.doubts.settled, told
     bint first_order_noted
     bint feeds_behind             # some feed stopped at its budget: call node_settle again at once
     bint stopping

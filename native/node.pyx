@@ -15,27 +15,29 @@ from .clientwire cimport (CLIENT_PROTOCOL_VERSION, ERROR_FENCED, ERROR_LOGIN, ER
                           ERROR_VERSION, FATE_GAP_FILLED, FATE_RESENT, FRAME_CHECKPOINT, FRAME_CHECKPOINT_VALUE,
                           FRAME_ERROR, FRAME_FETCH, FRAME_HEADER_BYTES, FRAME_HELD, FRAME_LOGIN, FRAME_ORDER_STATE,
                           FRAME_PING, FRAME_PONG, FRAME_POSITIONS, FRAME_REJECTED, FRAME_STANDBY, FRAME_SUBMIT,
-                          FRAME_WELCOME, REJECT_MALFORMED, frame_available, frame_header_t,
-                          login_body_t, position_t, session_body_t)
+                          FRAME_WELCOME, REJECT_MALFORMED, SUBMIT_AGAIN, frame_available, frame_header_t, login_body_t,
+                          position_t, session_body_t)
 from .datagram cimport (DATAGRAM_ACK, DATAGRAM_HANDOVER, DATAGRAM_HEADER_BYTES, DATAGRAM_HEARTBEAT, DATAGRAM_HELLO,
                         DATAGRAM_JOIN, OPEN_OK, channel_init, channel_open, channel_seal, channel_seal_hello,
                         datagram_header_t)
+from .doubt cimport MAX_QUESTION_BYTES, doubt_question
 from .feed cimport (CLIENT_CONNECTED, CLIENT_FED, CLIENT_FREE, CLIENT_WAITING, MAX_FATES, client_free, client_init,
                     client_open, client_room, client_t, client_write, fate_t, feed_pump, feed_start)
 from .instant cimport instant_t
-from .intake cimport (INTAKE_HELD, INTAKE_REFUSED_UNLOGGED, INTAKE_REPEATED, intake_drain, intake_forget_held,
-                      intake_add_session, intake_free, intake_holds, intake_init, intake_submit, intake_verdict,
-                      submission_t)
-from .journal cimport DIRECTION_OUT, Journal, journal_commit, journal_find, journal_reserve, journal_t
-from .orders cimport ORDER_REFUSED, ORDER_UNKNOWN, order_t, orders_by_session
+from .intake cimport (INTAKE_COME_AGAIN, INTAKE_HELD, INTAKE_REFUSED_UNLOGGED, INTAKE_REPEATED, intake_add_session,
+                      intake_drain, intake_forget_held, intake_free, intake_holds, intake_init, intake_settle,
+                      intake_submit, intake_verdict, submission_t)
+from .journal cimport DIRECTION_OUT, Journal, journal_at, journal_commit, journal_find, journal_reserve, journal_t
+from .orders cimport (ORDER_IN_DOUBT, ORDER_REFUSED, ORDER_UNKNOWN, order_t, orders_by_client, orders_by_session,
+                      orders_clordid)
 from .parser cimport message_t
 from .receiver cimport (RECEIVER_DIVERGED, RECEIVER_FOLLOWING, RECEIVER_IDLE, receiver_deadline, receiver_follow,
                         receiver_free, receiver_init, receiver_on_datagram, receiver_poll, receiver_stop,
                         receiver_truncated)
-from .record cimport (FLAG_ORDER, RECORD_CHECKPOINT, RECORD_EPOCH, RECORD_STATE, STATE_KILL, record_header_t,
-                      record_payload, record_payload_length)
+from .record cimport (FLAG_APPLICATION, FLAG_ORDER, RECORD_CHECKPOINT, RECORD_EPOCH, RECORD_STATE, STATE_KILL,
+                      record_header_t, record_payload, record_payload_length)
 from .replica cimport (MAX_SESSIONS, replica_apply, replica_catch_up, replica_checkpoint, replica_checkpoints_full,
-                       replica_free, replica_init, replica_rebuild, replica_route)
+                       replica_free, replica_init, replica_next_settled, replica_rebuild, replica_route)
 from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_t, ring_write
 from .risk cimport risk_limits_t
 from .role cimport (CAUSE_SWITCHOVER, RELEASE_ACKED, RELEASE_ALL, ROLE_PRIMARY, ROLE_STANDBY, command_status,
@@ -45,10 +47,11 @@ from .role cimport (CAUSE_SWITCHOVER, RELEASE_ACKED, RELEASE_ALL, ROLE_PRIMARY, 
 from .sender cimport (receiver_view_t, sender_deadline, sender_init, sender_on_datagram, sender_poll, sender_start,
                       sender_stop)
 from .session cimport (EVENT_GAP_FILLED, EVENT_LOGGED_OUT, EVENT_READY, EVENT_REJECT_RECEIVED, EVENT_RESENT,
-                       EVENT_STOPPED, SESSION_INITIATOR, SESSION_STOPPED, session_closing, session_config_t,
-                       session_deadline, session_drop, session_event, session_init, session_logout, session_on_bytes,
-                       session_on_connected, session_on_disconnected, session_on_timer, session_reset, session_resume,
-                       session_set_seq, session_t, session_tx_consume, session_tx_peek)
+                       EVENT_STOPPED, SEND_OK, SESSION_INITIATOR, SESSION_READY, SESSION_STOPPED, session_closing,
+                       session_config_t, session_deadline, session_drop, session_event, session_init,
+                       session_logout, session_on_bytes, session_on_connected, session_on_disconnected,
+                       session_on_timer, session_reset, session_resume, session_send_application, session_set_seq,
+                       session_t, session_tx_consume, session_tx_peek)
 
 cdef enum:
     HELLO_INTERVAL_NS = 100000000        # until the peer is met; also the least distance of two answers to a HELLO
@@ -225,6 +228,7 @@ cdef void node_on_session_connected(node_t* n, uint16_t session, const instant_t
     link.was_ready = 0
     link.resent = 0
     link.gap_filled = 0
+    link.asked_lsn = 0
     note(n, NOTE_CONNECTED, session, link.endpoint, 0, 0)
     if n.sender.epoch == 0:
         link.reset = 1          # fenced while it was connecting
@@ -481,6 +485,7 @@ cdef void take_submission(node_t* n, client_t* c, frame_header_t* header, const 
     memset(&s, 0, sizeof(s))
     s.client = c.client
     s.session = header.session
+    s.again = header.flags & SUBMIT_AGAIN
     s.reason = REJECT_MALFORMED
     if length >= 1 and 1 + <uint32_t>body[0] <= length:
         s.msg_type = body + 1
@@ -500,8 +505,10 @@ cdef void answer_submission(node_t* n, client_t* c, submission_t* s, intake_verd
     cdef uint8_t length = <uint8_t>min(s.clordid_length, 255)
     memset(&header, 0, sizeof(header))
     header.session = s.session
-    if verdict == INTAKE_REFUSED_UNLOGGED or (verdict == INTAKE_REPEATED and s.order_state == ORDER_REFUSED
-                                              and s.order_lsn <= n.released_lsn):
+    if verdict == INTAKE_COME_AGAIN:
+        fail_client(n, c, ERROR_TOO_SLOW, "an order in doubt cannot be taken now: connect again later")
+    elif verdict == INTAKE_REFUSED_UNLOGGED or (verdict == INTAKE_REPEATED and s.order_state == ORDER_REFUSED
+                                                and s.order_lsn <= n.released_lsn):
         header.type = FRAME_REJECTED
         header.flags = s.reason
         client_write(c, &header, &length, 1, s.clordid, length)
@@ -636,6 +643,7 @@ cdef void node_settle(node_t* n, const instant_t* now) noexcept nogil:
     for i in range(n.replica.session_count):
         if intake_holds(&n.intake, i) and n.intake.open:
             intake_drain(&n.intake, i, now)
+    reconcile(n, now)
     replica_catch_up(&n.replica)
     if not n.first_order_noted and n.intake.accepted > n.accepted_at_promotion:
         n.first_order_noted = 1
@@ -645,6 +653,73 @@ cdef void node_settle(node_t* n, const instant_t* now) noexcept nogil:
         if n.clients[slot].phase == CLIENT_FED:
             n.feeds_behind |= feed_pump(&n.clients[slot], &n.replica, &n.fates, n.released_lsn)
     tell_stall(n)
+
+
+cdef void reconcile(node_t* n, const instant_t* now) noexcept nogil:
+    """Asks about the orders in doubt, numbers those that the counterparty does not have, tells of the others."""
+    cdef order_t* order
+    cdef uint32_t at = 0
+    cdef uint16_t i
+    if n.replica.doubts.count == 0:
+        return
+    for i in range(n.replica.session_count):
+        if n.replica.sessions[i].state == SESSION_READY:
+            ask(n, i, now)
+            if n.replica.doubts.not_there and n.intake.open:
+                intake_settle(&n.intake, i, now)
+    if n.replica.doubts.settled == n.doubts_settled:
+        return
+    n.doubts_settled = n.replica.doubts.settled
+    while True:
+        order = replica_next_settled(&n.replica, &at)
+        if order is NULL:
+            break
+        tell_settled(n, order)
+    if n.replica.doubts.count == 0:
+        note(n, NOTE_RECONCILED, 0, 0, n.doubts_settled, 0)
+
+
+cdef void ask(node_t* n, uint16_t i, const instant_t* now) noexcept nogil:
+    cdef uint8_t question[MAX_QUESTION_BYTES]
+    cdef const record_header_t* record
+    cdef const record_header_t* written = NULL
+    cdef order_t* order
+    cdef uint32_t asked = 0
+    cdef uint32_t length
+    cdef uint32_t at
+    if n.replica.doubts.lsns[n.replica.doubts.count - 1] <= n.links[i].asked_lsn:
+        return
+    for at in range(n.replica.doubts.count):
+        record = journal_at(n.journal, n.replica.doubts.lsns[at])
+        if record is NULL or record.lsn <= n.links[i].asked_lsn or record.session != i:
+            continue
+        order = orders_by_client(&n.replica.orders, record.client, record_payload(record) + 2,
+                                 (<const uint16_t*>record_payload(record))[0])
+        if order is not NULL and order.state == ORDER_IN_DOUBT:
+            length = doubt_question(record, &n.intake.fields, question)
+            if session_send_application(&n.replica.sessions[i], b"H", 1, question, length, 0, 0, 0, FLAG_APPLICATION,
+                                        now, &written) != SEND_OK:
+                break                          # goes on at the next turn
+            asked += 1
+        n.links[i].asked_lsn = record.lsn
+    if asked:
+        note(n, NOTE_IN_DOUBT, i, asked, n.links[i].asked_lsn, 0)
+
+
+cdef void tell_settled(node_t* n, const order_t* order) noexcept nogil:
+    """To its client if that is connected; one that comes later hands it in again and is told then."""
+    cdef frame_header_t header
+    cdef int slot
+    memset(&header, 0, sizeof(header))
+    header.type = FRAME_ORDER_STATE
+    header.flags = order.state
+    header.session = order.session
+    header.generation = order.generation
+    for slot in range(MAX_CLIENT_CONNECTIONS):
+        if n.clients[slot].phase == CLIENT_FED and n.clients[slot].client == order.client:
+            if not client_write(&n.clients[slot], &header, orders_clordid(&n.replica.orders, order),
+                                order.clordid_length, NULL, 0):
+                fail_client(n, &n.clients[slot], ERROR_TOO_SLOW, "answers are not read: connect again later")
 
 
 cdef void tell_stall(node_t* n) noexcept nogil:
@@ -716,10 +791,12 @@ cdef void start_session(node_t* n, uint16_t i, const instant_t* now) noexcept no
     cdef session_t* s = &n.replica.sessions[i]
     cdef uint64_t first = s.next_out
     s.epoch = n.role.epoch
+    n.intake.sessions[i].lossy = n.replica.skipped[i] or (not link.sync and n.role.epoch > 1)
     # What an async primary released may be missing here: no number of that window may be used for something else.
     if (n.role.skip_ahead or not link.sync) and link.skip_ahead and n.role.cause != CAUSE_SWITCHOVER and first > 1:
         if session_set_seq(s, first + link.skip_ahead, s.next_in, now) == 0:
             note(n, NOTE_SKIPPED_AHEAD, i, 0, first, s.next_out)
+            n.intake.sessions[i].lossy = 1
     link.next_connect_mono_ns = now.mono_ns
     link.backoff_ns = link.min_backoff_ns
     link.endpoint = 0
@@ -961,6 +1038,7 @@ NOTE_NAMES = {
     NOTE_TRIPWIRE: "tripwire", NOTE_SKIPPED_AHEAD: "skipped_ahead", NOTE_REGISTER: "register",
     NOTE_REPLICATION_STALLED: "replication_stalled", NOTE_REGISTER_REQUEST: "register_request",
     NOTE_COMMAND_DONE: "command_done", NOTE_TRUNCATION: "truncation", NOTE_STOPPED: "stopped",
+    NOTE_IN_DOUBT: "in_doubt", NOTE_RECONCILED: "reconciled",
 }
 
 
@@ -1136,7 +1214,8 @@ cdef class Node:
                             "bad_records": n.receiver.bad_records, "opened": n.channel.opened,
                             "dropped": {name: n.channel.dropped[k] for k, name in enumerate(DROP_NAMES) if name}},
             "orders": {"known": n.replica.orders.count, "accepted": n.intake.accepted, "held": n.intake.held,
-                       "refused": n.intake.refused, "repeated": n.intake.repeated},
+                       "refused": n.intake.refused, "repeated": n.intake.repeated, "doubted": n.intake.doubted,
+                       "in_doubt": n.replica.doubts.count},
             "sessions": [self._session_status(i) for i in range(n.replica.session_count)],
             "clients": sum(n.clients[i].phase != CLIENT_FREE for i in range(MAX_CLIENT_CONNECTIONS)),
             "notes_lost": n.notes_lost,

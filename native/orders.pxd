@@ -24,13 +24,15 @@ cdef enum order_state:
     ORDER_EXPIRED = 9
     ORDER_OTHER = 10            # any other OrdStatus
     ORDER_REFUSED = 11          # by the gateway, never numbered
-    ORDER_UNKNOWN = 12          # gap-filled, or in the unknown window of a takeover: the counterparty must tell
+    ORDER_UNKNOWN = 12          # gap-filled at a takeover: the counterparty must tell
+    ORDER_IN_DOUBT = 13         # an earlier primary may have sent it: held, the counterparty is asked
+    ORDER_NOT_THERE = 14        # was in doubt, and the counterparty does not know it: held until it is numbered
 
 
 # 56 bytes.
 cdef struct order_t:
-    uint64_t lsn                # of the OUT or REJECTED record
-    uint64_t seq                # MsgSeqNum out; 0 when refused
+    uint64_t lsn                # of the OUT, REJECTED or DOUBT record
+    uint64_t seq                # MsgSeqNum out; 0 when refused or in doubt
     uint64_t last_in_seq        # of the latest message about it; 0: none
     int64_t open_e8             # quantity that may still trade, times 10**8
     uint32_t hash
@@ -41,6 +43,7 @@ cdef struct order_t:
     uint16_t session
     uint8_t state
     uint8_t reason              # reject_reason when refused
+    uint8_t doubted             # was in doubt, or is
 
 
 cdef struct order_table_t:
@@ -58,9 +61,10 @@ cdef order_t* orders_by_client(order_table_t* t, uint32_t client, const uint8_t*
                                uint32_t length) noexcept nogil
 cdef order_t* orders_by_session(order_table_t* t, uint16_t session, const uint8_t* clordid,
                                 uint32_t length) noexcept nogil
+cdef bint order_in_doubt(const order_t* order) noexcept nogil
 cdef bint orders_full(const order_table_t* t) noexcept nogil     # no further order may be taken
-# From a log record (OUT with FLAG_ORDER, or REJECTED). The record is in the journal already. NULL: table full, or no
-# ClOrdID.
+# From a log record (OUT with FLAG_ORDER, REJECTED or DOUBT). The record is in the journal already. What was in doubt
+# becomes what the record says. NULL: table full, or no ClOrdID.
 cdef order_t* orders_insert(order_table_t* t, const record_header_t* record, uint32_t generation,
                             int64_t quantity_e8) noexcept nogil
 # The order that an inbound message is about: by 11, 41, 379, else by RefSeqNum (45). NULL if it is not ours.

@@ -10,7 +10,8 @@ from libc.string cimport memcmp, memcpy, memset
 
 from .journal cimport DIRECTION_OUT, Journal, journal_at, journal_find, journal_t
 from .parser cimport (PARSE_OK, field_decimal_e8, field_t, field_uint, find_field, message_t, parse_fields)
-from .record cimport FLAG_ORDER, RECORD_HEADER_BYTES, RECORD_OUT, record_header_t
+from .record cimport (FLAG_ORDER, RECORD_DOUBT, RECORD_HEADER_BYTES, RECORD_OUT, RECORD_REJECTED,
+                      record_header_t)
 
 cdef enum:
     TAG_CLORDID = 11
@@ -79,6 +80,10 @@ cdef order_t* orders_by_session(order_table_t* t, uint16_t session, const uint8_
     return NULL
 
 
+cdef bint order_in_doubt(const order_t* order) noexcept nogil:
+    return order.state == ORDER_IN_DOUBT or order.state == ORDER_NOT_THERE
+
+
 cdef bint orders_full(const order_table_t* t) noexcept nogil:
     return t.count >= t.capacity // 4 * 3
 
@@ -91,7 +96,7 @@ cdef order_t* orders_insert(order_table_t* t, const record_header_t* record, uin
         offset = RECORD_HEADER_BYTES + (record.aux >> 16)
         length = record.aux & 0xFFFF
     else:
-        # The payload of a REJECTED record starts with the ClOrdID's length (u16), then the ClOrdID.
+        # The payload of a REJECTED or DOUBT record starts with the ClOrdID's length (u16), then the ClOrdID.
         length = (<const uint16_t*>(<const uint8_t*>record + RECORD_HEADER_BYTES))[0]
         offset = RECORD_HEADER_BYTES + 2
     if length == 0 or t.count >= t.capacity - 1:
@@ -99,9 +104,13 @@ cdef order_t* orders_insert(order_table_t* t, const record_header_t* record, uin
     cdef uint32_t hashed = clordid_hash(<const uint8_t*>record + offset, length)
     cdef uint64_t slot = hashed & (t.capacity - 1)
     while t.entries[slot].lsn != 0:
+        if (t.entries[slot].hash == hashed and t.entries[slot].client == record.client
+                and order_in_doubt(&t.entries[slot])
+                and same_clordid(t, &t.entries[slot], <const uint8_t*>record + offset, length)):
+            break
         slot = (slot + 1) & (t.capacity - 1)
     cdef order_t* order = &t.entries[slot]
-    t.count += 1
+    t.count += order.lsn == 0
     order.lsn = record.lsn
     order.seq = record.seq if record.kind == RECORD_OUT else 0
     order.last_in_seq = 0
@@ -112,8 +121,10 @@ cdef order_t* orders_insert(order_table_t* t, const record_header_t* record, uin
     order.clordid_offset = offset
     order.clordid_length = <uint16_t>length
     order.session = record.session
-    order.state = ORDER_SENT if record.kind == RECORD_OUT else ORDER_REFUSED
-    order.reason = 0 if record.kind == RECORD_OUT else <uint8_t>record.aux
+    order.state = ORDER_SENT if record.kind == RECORD_OUT else (
+        ORDER_IN_DOUBT if record.kind == RECORD_DOUBT else ORDER_REFUSED)
+    order.reason = <uint8_t>record.aux if record.kind == RECORD_REJECTED else 0
+    order.doubted = order.doubted or record.kind == RECORD_DOUBT
     return order
 
 
@@ -263,6 +274,8 @@ STATE_NAMES = {
     ORDER_OTHER: "OTHER",
     ORDER_REFUSED: "REFUSED",
     ORDER_UNKNOWN: "UNKNOWN",
+    ORDER_IN_DOUBT: "IN_DOUBT",
+    ORDER_NOT_THERE: "NOT_THERE",
 }
 
 
@@ -289,7 +302,7 @@ cdef class OrderTable:
         return orders_full(&self.table)
 
     def insert(self, uint64_t lsn, uint32_t generation=0, int64_t quantity_e8=0) -> bool:
-        """Takes the OUT or REJECTED record at `lsn`; False when it has no ClOrdID or the table is full."""
+        """Takes the OUT, REJECTED or DOUBT record at `lsn`; False when it has no ClOrdID or the table is full."""
         cdef const record_header_t* record = journal_at(self.journal.handle, lsn)
         if record is NULL:
             raise KeyError(f"LSN {lsn} is not in the journal")

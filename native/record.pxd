@@ -20,6 +20,9 @@ cdef enum record_kind:
     RECORD_STATE = 4       # `aux` is a state_kind; payload depends on it
     RECORD_EPOCH = 5       # first record of a new primary; `aux` is the node's index (0 for a, 1 for b)
     RECORD_CHECKPOINT = 6  # opaque client state; payload: key length u16, key, value
+    # an order that an earlier primary may have sent without our log knowing it; payload: ClOrdID length u16, ClOrdID,
+    # MsgType length u8, MsgType, fields
+    RECORD_DOUBT = 7
 
 
 cdef enum record_flag:

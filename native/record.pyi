@@ -6,6 +6,7 @@ REJECTED: int
 STATE: int
 EPOCH: int
 CHECKPOINT: int
+DOUBT: int
 APPLICATION: int
 ORDER: int
 POSS_DUP: int

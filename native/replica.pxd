@@ -7,8 +7,9 @@ May depend on: journal, session, orders, risk, parser. Never does I/O, never rea
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from .doubt cimport doubts_t
 from .journal cimport journal_t
-from .orders cimport order_table_t
+from .orders cimport order_t, order_table_t
 from .parser cimport field_t, message_t
 from .record cimport record_header_t
 from .risk cimport risk_t
@@ -20,6 +21,7 @@ cdef enum:
     MAX_RESETS = 16384          # resets remembered over all sessions, for clients that resume from an older generation
     MAX_CHECKPOINTS = 4096      # keys over all clients, a power of two
     MAX_INDEXED_FIELDS = 512    # fields of one message that routing and checks look at
+    MAX_UNROUTED = 4096         # latest application messages that belonged to no client; a power of two
 
 
 cdef struct reset_t:
@@ -44,6 +46,10 @@ cdef struct replica_t:
     uint32_t checkpoint_count
     reset_t* resets
     uint32_t reset_count
+    doubts_t doubts
+    uint64_t unrouted[MAX_UNROUTED]   # LSNs: a ring
+    uint64_t unrouted_count
+    bint skipped[MAX_SESSIONS]  # its numbers were set by hand or skipped ahead: orders may be out that the log lacks
     uint64_t applied_lsn
     uint64_t orphan_records     # name a session or client that the configuration does not have
     field_t index[MAX_INDEXED_FIELDS]
@@ -57,6 +63,9 @@ cdef void replica_apply(replica_t* r, const record_header_t* record, bint sessio
 cdef void replica_rebuild(replica_t* r) noexcept nogil       # forgets and replays the whole journal
 # Which client an inbound application message belongs to; 0: nobody's.
 cdef uint32_t replica_route(replica_t* r, uint16_t session, const message_t* message) noexcept nogil
+# Takes out of the doubts those that are settled by more than a number, one at a time: the order, or NULL. `at` goes on
+# from 0. Primary: tell its client.
+cdef order_t* replica_next_settled(replica_t* r, uint32_t* at) noexcept nogil
 # of a record at lsn
 cdef uint32_t replica_generation_at(const replica_t* r, uint16_t session, uint64_t lsn) noexcept nogil
 # first LSN that may belong to it

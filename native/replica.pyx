@@ -6,14 +6,17 @@ replica_init.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memset
+from libc.string cimport memcmp, memmove, memset
 
 from .crc32c cimport crc32c
+from .doubt cimport (doubts_add, doubts_free, doubts_full, doubts_init, refuses_question, says_unknown_order)
 from .journal cimport journal_at, journal_t
-from .orders cimport (order_t, orders_forget, orders_free, orders_init, orders_insert, orders_route, orders_update)
+from .orders cimport (ORDER_IN_DOUBT, ORDER_NOT_THERE, ORDER_OTHER, order_in_doubt, order_t, orders_by_client,
+                      orders_forget, orders_free, orders_init, orders_insert, orders_route, orders_update)
 from .parser cimport PARSE_GARBLED, field_decimal_e8, field_t, find_field, message_t, parse_message
-from .record cimport (FLAG_ORDER, FLAG_RESET, RECORD_CHECKPOINT, RECORD_IN, RECORD_OUT, RECORD_REJECTED, RECORD_STATE,
-                      STATE_KILL, STATE_LIMITS, record_header_t, record_payload, record_payload_length)
+from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_RESET, RECORD_CHECKPOINT, RECORD_DOUBT, RECORD_IN, RECORD_OUT,
+                      RECORD_REJECTED, RECORD_STATE, STATE_KILL, STATE_LIMITS, STATE_SET_SEQ, record_header_t,
+                      record_payload, record_payload_length)
 from .risk cimport MAX_CLIENTS, risk_forget, risk_init, risk_on_open_change, risk_on_order, risk_on_state
 from .session cimport session_apply, session_forget, session_free
 
@@ -32,7 +35,8 @@ cdef int replica_init(replica_t* r, journal_t* journal, uint64_t order_capacity)
     r.journal = journal
     risk_init(&r.risk)
     r.resets = <reset_t*>calloc(MAX_RESETS, sizeof(reset_t))
-    if r.resets is NULL or orders_init(&r.orders, journal, order_capacity) != 0:
+    if (r.resets is NULL or doubts_init(&r.doubts) != 0
+            or orders_init(&r.orders, journal, order_capacity) != 0):
         return -1
     return 0
 
@@ -43,6 +47,7 @@ cdef void replica_free(replica_t* r) noexcept nogil:
         session_free(&r.sessions[i])
     r.session_count = 0
     orders_free(&r.orders)
+    doubts_free(&r.doubts)
     free(r.resets)
     r.resets = NULL
 
@@ -58,10 +63,16 @@ cdef void replica_apply(replica_t* r, const record_header_t* record, bint sessio
         if record.flags & FLAG_ORDER:
             apply_order(r, record)
     elif record.kind == RECORD_IN:
-        if record.client != 0:
+        if record.client != 0 or r.doubts.count != 0:
             apply_answer(r, record)
+        if record.client == 0 and record.flags & FLAG_APPLICATION:
+            r.unrouted[r.unrouted_count & (MAX_UNROUTED - 1)] = record.lsn
+            r.unrouted_count += 1
     elif record.kind == RECORD_REJECTED:
+        leave_doubt(r, record, <const uint8_t*>record_payload(record) + 2, (<const uint16_t*>record_payload(record))[0])
         orders_insert(&r.orders, record, r.sessions[record.session].generation, 0)
+    elif record.kind == RECORD_DOUBT:
+        apply_doubt(r, record)
     elif record.kind == RECORD_STATE:
         apply_state(r, record)
     elif record.kind == RECORD_CHECKPOINT:
@@ -79,6 +90,10 @@ cdef void replica_rebuild(replica_t* r) noexcept nogil:
     memset(r.checkpoints, 0, sizeof(r.checkpoints))
     r.checkpoint_count = 0
     r.reset_count = 0
+    r.doubts.count = 0
+    r.doubts.not_there = 0
+    r.unrouted_count = 0
+    memset(r.skipped, 0, sizeof(r.skipped))
     r.applied_lsn = 0
     r.orphan_records = 0
     lsn = r.journal.first_lsn if r.journal.first_lsn else 1
@@ -91,7 +106,30 @@ cdef void replica_rebuild(replica_t* r) noexcept nogil:
 
 cdef uint32_t replica_route(replica_t* r, uint16_t session, const message_t* message) noexcept nogil:
     cdef order_t* order = orders_route(&r.orders, session, message)
-    return order.client if order is not NULL else 0
+    if order is NULL or (order.doubted and is_about_question(order, message)):
+        return 0
+    return order.client
+
+
+cdef order_t* replica_next_settled(replica_t* r, uint32_t* at) noexcept nogil:
+    cdef const record_header_t* record
+    cdef order_t* order
+    cdef uint32_t kept = at[0]
+    cdef uint32_t i
+    for i in range(at[0], r.doubts.count):
+        record = journal_at(r.journal, r.doubts.lsns[i])
+        order = order_of_doubt(r, record)
+        if order is not NULL and order_in_doubt(order):
+            r.doubts.lsns[kept] = r.doubts.lsns[i]
+            kept += 1
+        elif order is not NULL and order.lsn == record.lsn:     # else an OUT or REJECTED record tells it
+            at[0] = kept
+            r.doubts.count -= i + 1 - kept
+            memmove(&r.doubts.lsns[kept], &r.doubts.lsns[i + 1], (r.doubts.count - kept) * sizeof(uint64_t))
+            return order
+    at[0] = kept
+    r.doubts.count = kept
+    return NULL
 
 
 cdef uint32_t replica_generation_at(const replica_t* r, uint16_t session, uint64_t lsn) noexcept nogil:
@@ -157,6 +195,7 @@ cdef void apply_order(replica_t* r, const record_header_t* record) noexcept nogi
     cdef int64_t quantity = 0
     if index_message(r, record, &message):
         quantity = order_quantity_e8(message.msg_type, &message)
+    leave_doubt(r, record, record_payload(record) + (record.aux >> 16), record.aux & 0xFFFF)
     orders_insert(&r.orders, record, r.sessions[record.session].generation, quantity)
     risk_on_order(&r.risk, record, quantity)
 
@@ -168,7 +207,63 @@ cdef void apply_answer(replica_t* r, const record_header_t* record) noexcept nog
         return
     order = orders_route(&r.orders, record.session, &message)
     if order is not NULL:
-        risk_on_open_change(&r.risk, order.client, orders_update(&r.orders, order, &message, record.seq))
+        take_answer(r, order, &message, record.seq)
+
+
+cdef void take_answer(replica_t* r, order_t* order, const message_t* message, uint64_t seq) noexcept nogil:
+    if order.doubted and is_about_question(order, message):
+        if order.state == ORDER_IN_DOUBT and says_unknown_order(message):
+            order.state = ORDER_NOT_THERE
+            r.doubts.not_there += 1
+            r.doubts.settled += 1
+        return
+    if order_in_doubt(order):
+        r.doubts.not_there -= order.state == ORDER_NOT_THERE
+        r.doubts.settled += order.state == ORDER_IN_DOUBT
+        order.state = ORDER_OTHER      # unless the message says more
+    risk_on_open_change(&r.risk, order.client, orders_update(&r.orders, order, message, seq))
+
+
+cdef bint is_about_question(const order_t* order, const message_t* message) noexcept nogil:
+    """An answer to the OrderStatusRequest that tells nothing of the order itself: its client must not see it."""
+    return says_unknown_order(message) or (order_in_doubt(order) and refuses_question(message))
+
+
+cdef void apply_doubt(replica_t* r, const record_header_t* record) noexcept nogil:
+    cdef order_t* order
+    cdef message_t message
+    cdef const record_header_t* earlier
+    cdef uint32_t at = 0
+    cdef uint64_t i
+    if doubts_full(&r.doubts):
+        while replica_next_settled(r, &at) is not NULL:      # a standby tells nobody
+            pass
+    order = orders_insert(&r.orders, record, r.sessions[record.session].generation, 0)
+    if order is NULL:
+        return
+    doubts_add(&r.doubts, record.lsn)
+    # The counterparty may have told of it before its client handed it in again.
+    for i in range(r.unrouted_count - min(r.unrouted_count, MAX_UNROUTED), r.unrouted_count):
+        earlier = journal_at(r.journal, r.unrouted[i & (MAX_UNROUTED - 1)])
+        if (earlier is not NULL and earlier.session == record.session and index_message(r, earlier, &message)
+                and orders_route(&r.orders, record.session, &message) is order):
+            take_answer(r, order, &message, earlier.seq)
+
+
+cdef void leave_doubt(replica_t* r, const record_header_t* record, const uint8_t* clordid,
+                      uint32_t length) noexcept nogil:
+    """Before the record that numbers or refuses it is taken."""
+    cdef order_t* order
+    if r.doubts.not_there:
+        order = orders_by_client(&r.orders, record.client, clordid, length)
+        r.doubts.not_there -= order is not NULL and order.state == ORDER_NOT_THERE
+
+
+cdef order_t* order_of_doubt(replica_t* r, const record_header_t* record) noexcept nogil:
+    if record is NULL:
+        return NULL
+    return orders_by_client(&r.orders, record.client, <const uint8_t*>record_payload(record) + 2,
+                            (<const uint16_t*>record_payload(record))[0])
 
 
 cdef void apply_state(replica_t* r, const record_header_t* record) noexcept nogil:
@@ -182,6 +277,8 @@ cdef void apply_state(replica_t* r, const record_header_t* record) noexcept nogi
         r.resets[r.reset_count].generation = r.sessions[record.session].generation
         r.resets[r.reset_count].session = record.session
         r.reset_count += 1
+    elif record.aux == STATE_SET_SEQ:
+        r.skipped[record.session] = 1
     elif record.aux == STATE_KILL or record.aux == STATE_LIMITS:
         risk_on_state(&r.risk, record)
 

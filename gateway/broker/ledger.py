@@ -19,6 +19,8 @@ class Ledger:
 
     def __init__(self, path: Path | None) -> None:
         self._file: IO[bytes] | None = path.open("ab", buffering=0) if path is not None else None
+        if path is not None and self._file is not None:
+            self._file.truncate(_end_of_last_line(path))
 
     def write(self, entry: dict[str, Any]) -> None:
         """Appends one entry."""
@@ -29,6 +31,12 @@ class Ledger:
         """Closes the file."""
         if self._file is not None:
             self._file.close()
+
+
+def _end_of_last_line(path: Path) -> int:
+    """Where an entry that a kill cut short starts; without one, the end of the file."""
+    data = path.read_bytes()
+    return data.rfind(b"\n") + 1
 
 
 def read_ledger(path: Path) -> Iterator[dict[str, Any]]:

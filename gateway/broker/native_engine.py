@@ -13,6 +13,7 @@ import structlog
 from gateway.broker.book import Outcome
 from gateway.broker.ledger import Ledger
 from gateway.broker.options import BrokerOptions, Desk, SessionId
+from gateway.broker.unrecorded import Unrecorded, find_unrecorded
 from gateway.errors import GatewayError
 from gateway.fix.fields import Fields, decode_fields, encode_body
 from gateway.native.journal import Journal
@@ -48,6 +49,8 @@ class Counterparty:
         self._timer: asyncio.TimerHandle | None = None
         # Replies that could not be numbered yet (a resend is being answered): they go first when that is over.
         self._waiting: list[tuple[str, bytes]] = []
+        if store is not None and options.ledger is not None:
+            self._record_rest(find_unrecorded(journal, options.ledger, ":".join(identity)))
 
     def attach(self, link: Link) -> bool:
         """Gives the session a connection. False: it has one, and keeps it."""
@@ -132,6 +135,21 @@ class Counterparty:
     def _answer(self, msg_type: str, fields: Fields, received_wall_ns: int, outcome: Outcome) -> None:
         numbers = [self._send(reply.msg_type, encode_body(reply.fields)) for reply in outcome.replies]
         self.desk.record(msg_type, fields, received_wall_ns, outcome, numbers)
+
+    def _record_rest(self, rest: Unrecorded) -> None:
+        """Handles what an earlier run took but did not finish: replies that were sent keep their ExecIDs."""
+        sent = rest.sent
+        for message in rest.received:
+            fields = decode_fields(message)
+            msg_type = fields[2][1]
+            outcome = self.desk.take(msg_type, fields)
+            for reply, (_, exec_id) in zip(outcome.replies, sent, strict=False):
+                reply.exec_id = exec_id if reply.exec_id else ""
+            numbers = [number for number, _ in sent][: len(outcome.replies)]
+            unsent = outcome.replies[len(numbers) :]
+            numbers += [self._send(reply.msg_type, encode_body(reply.fields)) for reply in unsent]
+            self.desk.record(msg_type, fields, time.time_ns(), outcome, numbers)
+            sent = []
 
     def _send(self, msg_type: str, body: bytes) -> int:
         """MsgSeqNum of the reply; 0: it waits."""

@@ -412,9 +412,12 @@ class ClientCore:
     def _hand_in_again(self, link: Link) -> None:
         """Everything without an answer, in the original order: the node knows what it has already."""
         for submission in self._pending.values():
-            self.counters.resubmitted += submission._handed_in
-            submission._handed_in = True
-            link.output.append(submission._frame)
+            if submission._handed_in:
+                self.counters.resubmitted += 1
+                link.output.append(wire.submit_again(submission._frame))
+            else:
+                submission._handed_in = True
+                link.output.append(submission._frame)
         unpromised, self._unpromised = self._unpromised, []
         link.output += [submission._frame for submission in unpromised]
         link.output += [store._frame for queue in self._stores.values() for store in queue]

@@ -65,6 +65,10 @@ def _payload(record: Record) -> dict[str, Any]:
     if record.kind == names.REJECTED:
         clordid, text = _prefixed(payload)
         return {"clordid": _text(clordid), "text": _text(text)}
+    if record.kind == names.DOUBT:
+        clordid, rest = _prefixed(payload)
+        kind = rest[1 : 1 + rest[0]] if rest else b""
+        return {"clordid": _text(clordid), "msg_type": _text(kind), "fields": masked_fields(rest[1 + len(kind) :])}
     if record.kind == names.CHECKPOINT:
         key, value = _prefixed(payload)
         return {"key": _text(key), "value_bytes": len(value)}  # the client's own business

@@ -42,6 +42,10 @@ def log_note(note: Note, session_names: list[str]) -> None:
     elif note.code in {"connecting", "connected", "disconnected", "first_order", "skipped_ahead"}:
         write = log.warning if note.code in WARNINGS else log.info
         write(note.code, session=session_names[note.session], endpoint=note.a)
+    elif note.code == "in_doubt":
+        log.warning("in_doubt", session=session_names[note.session], asked=note.a)
+    elif note.code == "reconciled":
+        log.warning("reconciled", settled=note.b)
     elif note.code == "client":
         log.info(("client_gone", "client_logged_in", "client_refused")[note.a], client=note.b)
     elif note.code in {"tripwire", "peer"}:

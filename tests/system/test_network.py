@@ -67,3 +67,29 @@ async def test_an_async_session_never_sends_an_order_twice(make_stage: Callable[
         evidence = stage.evidence()
     processed = [order.cl_ord_id for order in evidence.broker.orders]
     assert len(processed) == len(set(processed))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_orders_of_the_lost_window_are_asked_about_and_sent_once(
+    make_stage: Callable[..., Stage], engine: str
+) -> None:
+    """The standby misses what an async primary sent just before it died: the broker tells the new primary."""
+    async with make_stage(mode="async", engine=engine, faults=Faults()) as stage:
+        assert stage.relay is not None
+        flow = stage.flow(rate=1000, count=1500)
+        await flow.submitted(500)
+        leader = await stage.see.primary()
+        stage.relay.cut = True
+        await flow.submitted(flow.counts.submitted + 15)
+        await stage.kill(leader)
+        await stage.see.until_primary(OTHER[leader])
+        counts = await flow.done()
+        status = await stage.see.status(OTHER[leader])
+        await stage.stop_all("client", OTHER[leader])
+        evidence = stage.evidence()
+    assert status is not None
+    assert status["orders"]["doubted"] > 0
+    assert status["orders"]["in_doubt"] == 0
+    processed = [order.cl_ord_id for order in evidence.broker.orders]
+    assert len(processed) == len(set(processed)) == counts.accepted == 1500
+    assert sorted(evidence.client.exec_ids) == sorted(evidence.broker.exec_ids)

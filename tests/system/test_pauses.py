@@ -13,7 +13,7 @@ from tests.system.stage import Stage
 async def test_paused_primary_is_fenced_when_it_wakes(make_stage: Callable[..., Stage], engine: str) -> None:
     # QuickFIX refuses the new connection until the paused node's, which its kernel keeps open, has timed out.
     async with make_stage(engine=engine, heartbeat_s=2) as stage:
-        flow = stage.flow(rate=800, count=1600)
+        flow = stage.flow(rate=800, count=8000)
         await flow.submitted(400)
         paused = await stage.see.primary()
         successor = OTHER[paused]
@@ -25,7 +25,7 @@ async def test_paused_primary_is_fenced_when_it_wakes(make_stage: Callable[..., 
         assert await stage.see.primary() == successor
         counts = await flow.done()
         result = await stage.judge()
-    assert counts.accepted == result.processed == 1600
+    assert counts.accepted == result.processed == 8000
     assert [change.epoch for change in result.epochs] == [1, 2]
 
 
