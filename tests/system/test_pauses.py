@@ -18,8 +18,9 @@ async def test_paused_primary_is_fenced_when_it_wakes(make_stage: Callable[..., 
         paused = await stage.see.primary()
         successor = OTHER[paused]
         stage.pause(paused)
+        target = flow.counts.accepted + 200  # read now: when the successor is ready, all that waited comes at once
         await stage.see.until_primary(successor)
-        await flow.accepted(flow.counts.accepted + 200)
+        await flow.accepted(target)
         stage.wake(paused)
         await stage.see.until_healthy()
         assert await stage.see.primary() == successor
@@ -35,8 +36,9 @@ async def test_paused_standby_is_left_behind_and_catches_up(stage: Stage) -> Non
         await flow.submitted(400)
         leader = await stage.see.primary()
         stage.pause(OTHER[leader])
+        target = flow.counts.accepted + 200
         await stage.until_solo(leader)
-        await flow.accepted(flow.counts.accepted + 200)
+        await flow.accepted(target)
         stage.wake(OTHER[leader])
         await stage.see.until_healthy()
         assert await stage.see.primary() == leader
