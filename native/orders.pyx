@@ -5,10 +5,11 @@ Never does I/O, never reads a clock, never allocates after orders_init.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memcmp, memcpy, memset
 
 from .journal cimport DIRECTION_OUT, Journal, journal_at, journal_find, journal_t
+from .memory cimport table_alloc
 from .parser cimport (PARSE_OK, field_decimal_e8, field_t, field_uint, find_field, message_t, parse_fields)
 from .record cimport (FLAG_ORDER, RECORD_DOUBT, RECORD_HEADER_BYTES, RECORD_OUT, RECORD_REJECTED,
                       record_header_t)
@@ -35,11 +36,8 @@ cdef int orders_init(order_table_t* t, journal_t* journal, uint64_t capacity) no
     t.journal = journal
     t.capacity = power
     t.count = 0
-    t.entries = <order_t*>calloc(power, sizeof(order_t))
-    if t.entries is NULL:
-        return -1
-    memset(t.entries, 0, power * sizeof(order_t))   # touches every page now, not on the way of an order
-    return 0
+    t.entries = <order_t*>table_alloc(power * sizeof(order_t))
+    return 0 if t.entries is not NULL else -1
 
 
 cdef void orders_free(order_table_t* t) noexcept nogil:

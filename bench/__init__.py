@@ -1,0 +1,1 @@
+"""Benchmarks: `pytest bench`, or one file of it. Each prints percentiles of what it measured."""
