@@ -25,7 +25,9 @@ cdef enum garbled_reason:
     GARBLED_CHECKSUM = 3
     GARBLED_MSG_TYPE = 4        # 35 is not third
     GARBLED_TOO_LONG = 5
-    GARBLED_FIELD = 6           # a field without '=', with an empty or non-numeric tag, or a data length that overruns
+    # A field without '=', with an empty or non-numeric tag or 0, or a data length that overruns. The frame is right: the
+    # fields before it are indexed, and bad_offset is where it starts.
+    GARBLED_FIELD = 6
 
 
 cdef struct field_t:
@@ -45,6 +47,7 @@ cdef struct message_t:
     uint32_t seq_index      # index of 34 in fields, 0 if absent
     uint64_t seq            # MsgSeqNum; 0 if absent or not a number
     uint8_t reason          # garbled_reason
+    uint32_t bad_offset     # with GARBLED_FIELD: of the field
 
 
 # Parses the first message in data[0:size]. message.fields and field_capacity are set by the caller.

@@ -44,6 +44,7 @@ cdef parse_status parse_message(const uint8_t* data, size_t size, uint32_t max_m
     message.msg_type = 0
     message.seq = 0
     message.seq_index = 0
+    message.bad_offset = 0
     status = read_frame(data, size, max_message_bytes, &frame, &message.reason)
     if status == PARSE_INCOMPLETE:
         return status
@@ -57,11 +58,41 @@ cdef parse_status parse_message(const uint8_t* data, size_t size, uint32_t max_m
                 return finish(message, frame.body_start, status)
             message.reason = GARBLED_CHECKSUM if status == PARSE_INCOMPLETE else GARBLED_FIELD
             if message.reason == GARBLED_FIELD:
+                if finish(message, frame.body_start, PARSE_OK) == PARSE_OK:
+                    message.reason = GARBLED_FIELD
                 return PARSE_GARBLED
-    # Wherever the length came from, it cannot be trusted: go on at the next place that looks like a message.
+            message.field_count = 0
+            return PARSE_GARBLED
+        message.consumed = 0
+        return drop_misframed(data, size, max_message_bytes, message)
     message.field_count = 0
     message.consumed = resynchronise(data, size)
     return PARSE_GARBLED
+
+
+cdef parse_status drop_misframed(const uint8_t* data, size_t size, uint32_t max_message_bytes,
+                                 message_t* message) noexcept nogil:
+    """BodyLength leads to no CheckSum: the whole message is garbled, up to the next CheckSum (FIX 4.4 volume 2)."""
+    cdef size_t end = find_trailer_end(data, size, message.length - TRAILER_BYTES)
+    if end == 0 and size < max_message_bytes:
+        return PARSE_INCOMPLETE
+    message.consumed = <uint32_t>end if end else resynchronise(data, size)
+    return PARSE_GARBLED
+
+
+cdef size_t find_trailer_end(const uint8_t* data, size_t size, size_t start) noexcept nogil:
+    """Behind the first field 10= whose SOH in front is at `start` - 1 or later; 0: none is here yet."""
+    cdef const uint8_t* p = data + start - 1
+    cdef const uint8_t* end = data + size
+    while p < end:
+        p = <const uint8_t*>memchr(p, SOH, <size_t>(end - p))
+        if p is NULL or end - p < 5:
+            return 0
+        if memcmp(p + 1, b"10=", 3) == 0:
+            p = <const uint8_t*>memchr(p + 1, SOH, <size_t>(end - p - 1))
+            return <size_t>(p + 1 - data) if p is not NULL else 0
+        p += 1
+    return 0
 
 
 cdef parse_status parse_fields(const uint8_t* data, size_t size, message_t* message) noexcept nogil:
@@ -269,6 +300,7 @@ cdef parse_status index_run(const uint8_t* data, uint32_t start, uint32_t end, m
             tag = read_tag(data, field_start, end, &tag_length)
             if tag == 0 or field_start + tag_length >= field_end:
                 message.consumed = message.consumed if total is not NULL else field_start
+                message.bad_offset = field_start
                 status = PARSE_GARBLED
                 continue
             if count == message.field_capacity:
@@ -285,6 +317,7 @@ cdef parse_status index_run(const uint8_t* data, uint32_t start, uint32_t end, m
                 field_start = index_data(data, field_start, end, data_tag, message)
                 if field_start == 0:
                     message.consumed = message.consumed if total is not NULL else field_end + 1
+                    message.bad_offset = field_end + 1
                     status = PARSE_GARBLED
                     continue
                 count = message.field_count

@@ -13,6 +13,7 @@ from .instant cimport instant_t
 from .journal cimport Journal, journal_t
 from .parser cimport message_t
 from .record cimport record_header_t
+from .version cimport fix_version_t
 
 
 cdef enum session_role:
@@ -115,6 +116,12 @@ cdef struct session_config_t:
     bint logon_barrier               # TestRequest after Logon, READY on its Heartbeat (FIX 4.4 vol. 2, 'Logon')
     bint send_next_expected          # NextExpectedMsgSeqNum (789) in Logon
     bint cancels_before_ready        # 35=F and 35=q may go while RECOVERING
+    uint8_t default_appl_ver_id[8]   # FIXT: DefaultApplVerID (1137) in Logon; "9" (FIX50SP2) if empty
+    uint32_t heartbeat_min_s         # acceptor: the HeartBtInt that it takes; 0: any
+    uint32_t heartbeat_max_s
+    bint test_session                # TestMessageIndicator (464) in Logon, and wanted in the counterparty's
+    bint send_last_processed         # LastMsgSeqNumProcessed (369) in every header
+    bint orig_sending_time_optional  # PossDupFlag=Y is taken without OrigSendingTime (122)
 
 
 cdef struct session_t:
@@ -122,6 +129,7 @@ cdef struct session_t:
     session_hooks_t hooks
     journal_t* journal
     header_template_t header
+    const fix_version_t* version
     uint32_t epoch                   # goes into every record; set by the owner
 
     # Derived from the log by session_apply.
@@ -136,7 +144,7 @@ cdef struct session_t:
     void* private                    # transmit queue, resend cursor, timers, queued messages: see session.pyx
 
 
-# 0, or -1: out of memory or bad config
+# 0, or -1: out of memory, an unknown BeginString or identifiers that are too long
 cdef int session_init(session_t* s, const session_config_t* config, journal_t* journal) noexcept nogil
 cdef void session_free(session_t* s) noexcept nogil
 
@@ -160,6 +168,8 @@ cdef send_status session_send_application(session_t* s, const uint8_t* msg_type,
 cdef void session_logout(session_t* s, const char* text, const instant_t* now) noexcept nogil   # starts the handshake
 # fenced: no Logout, nothing more to send, closing
 cdef void session_drop(session_t* s, const instant_t* now) noexcept nogil
+# In mid-session: both sides start at 1 again with a Logon with ResetSeqNumFlag=Y. 0, or -1: not logged on and idle
+cdef int session_reset_online(session_t* s, const instant_t* now) noexcept nogil
 # STATE_RESET; only while disconnected; 0 or -1
 cdef int session_reset(session_t* s, const instant_t* now) noexcept nogil
 # while disconnected

@@ -17,29 +17,27 @@ from .encoder cimport (encode_bound, encode_message, encode_resend, encode_t, te
                        write_utc_timestamp)
 from .fixbody cimport body_char, body_raw, body_t, body_text, body_uint
 from .journal cimport DIRECTION_OUT, Journal, journal_commit, journal_find, journal_reserve, journal_t
-from .parser cimport (MAX_MESSAGE_BYTES, PARSE_GARBLED, PARSE_INCOMPLETE, field_is, field_t, field_uint,
+from .parser cimport (GARBLED_FIELD, MAX_MESSAGE_BYTES, PARSE_GARBLED, PARSE_INCOMPLETE, field_is, field_t, field_uint,
                       field_utc_timestamp, find_field, message_t, parse_message, parse_status)
 from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_POSS_DUP, FLAG_RESET, RECORD_IN, RECORD_OUT, RECORD_STATE,
                       STATE_RESET, STATE_SET_SEQ, record_header_t, record_payload, record_payload_length)
 from .tags cimport *
+from .version cimport (REASON_BAD_FORMAT, REASON_COMP_ID_PROBLEM, REASON_INVALID_TAG, REASON_REQUIRED_TAG_MISSING,
+                       REASON_SENDING_TIME_PROBLEM, REASON_TAG_WITHOUT_VALUE, REASON_VALUE_INCORRECT, fix_version,
+                       reject_text)
 from .txqueue cimport (tx_clear, tx_consume, tx_free, tx_init, tx_peek, tx_push, tx_push_scratch, tx_queue_t, tx_room,
                        tx_scratch)
 
 cdef enum:
     MAX_FIELDS = 2048                 # of one message that are indexed
+    MAX_HEARTBEAT_S = 86400
     HEADER_FIELDS = 32                # among so many from the start the standard header's fields are looked for
     EARLY_BYTES = 1 << 20             # messages that arrived ahead of a gap
     EARLY_MESSAGES = 4096
     ROOM_FOR_SESSION = 64             # transmit items that application messages leave to the session itself
     RESEND_SCAN = 4096                # records that one step of a resend looks at
     REPLY_MARGIN_BYTES = 256          # what a resend adds to a stored message, at most
-    REASON_REQUIRED_TAG_MISSING = 1   # SessionRejectReason (373)
-    REASON_TAG_WITHOUT_VALUE = 4
-    REASON_VALUE_INCORRECT = 5
-    REASON_BAD_FORMAT = 6
-    REASON_COMP_ID_PROBLEM = 9
-    REASON_SENDING_TIME_PROBLEM = 10
-    REASON_INVALID_MSG_TYPE = 11
+    MAX_REF_TAG_BYTES = 20            # of a RefTagID or RefMsgType that is repeated to the counterparty
 
 cdef uint64_t MAX_SEQ = 0xFFFFFFFF           # record_header_t.aux holds the next MsgSeqNum in 32 bits
 cdef uint64_t NEVER = <uint64_t>0xFFFFFFFFFFFFFFFF
@@ -75,6 +73,7 @@ cdef struct private_t:
     uint64_t deadline_ns          # mono: log-on or log-out time-out; NEVER: none
     bint test_request_sent
     bint closing
+    bint resetting                # our Logon with ResetSeqNumFlag=Y is out, in mid-session
     bint repeated_logon           # our Logon went under the number of an earlier one that had no answer
     bint burn_logon               # the counterparty has that number: take a new one
     bint logged_out               # the handshake was complete
@@ -94,6 +93,12 @@ cdef int session_init(session_t* s, const session_config_t* config, journal_t* j
     s.config = config[0]
     s.journal = journal
     s.epoch = 1
+    s.version = fix_version(s.config.begin_string)
+    if s.version is NULL:
+        return -1
+    if s.version.appl_ver_id and s.config.default_appl_ver_id[0] == 0:
+        s.config.default_appl_ver_id[0] = c'9'
+    s.config.timestamp_digits = min(s.config.timestamp_digits, s.version.timestamp_digits)
     ids.length = 0
     body_text(&ids, TAG_SENDER_COMP_ID, s.config.sender_comp_id, <uint32_t>strlen(<char*>s.config.sender_comp_id))
     body_text(&ids, TAG_TARGET_COMP_ID, s.config.target_comp_id, <uint32_t>strlen(<char*>s.config.target_comp_id))
@@ -221,6 +226,7 @@ cdef void forget_connection(session_t* s, const instant_t* now) noexcept nogil:
     p.deadline_ns = NEVER
     p.test_request_sent = 0
     p.closing = 0
+    p.resetting = 0
     p.repeated_logon = 0
     p.logged_out = 0
 
@@ -248,6 +254,8 @@ cdef size_t session_on_bytes(session_t* s, const uint8_t* data, size_t size, con
         used += m.consumed
         if status == PARSE_GARBLED:
             tell(s, EVENT_GARBLED, m.reason, m.consumed)
+            if m.reason == GARBLED_FIELD and m.field_count:
+                refuse_bad_tag(s, &m)
         else:
             p.last_received_ns = now.mono_ns
             p.test_request_sent = 0
@@ -273,7 +281,7 @@ cdef void session_on_timer(session_t* s, const instant_t* now) noexcept nogil:
         return
     if silence >= test_after(s) and not p.test_request_sent:
         p.test_request_sent = 1
-        send_test_request(s)
+        send_liveness_test(s)
     if now.mono_ns - p.last_sent_ns >= p.heartbeat_ns:
         send_plain(s, c'0', NULL)
     continue_resend(s)
@@ -339,6 +347,8 @@ cdef const record_header_t* append_out(session_t* s, encode_t* e, uint8_t flags,
         return NULL
     e.seq = s.next_out
     e.wall_ns = p.now.wall_ns
+    if s.config.send_last_processed:
+        e.last_processed = s.next_in - 1
     length = encode_message(&s.header, e, <uint8_t*>record_payload(record), bound)
     if length < 0:
         return NULL
@@ -383,10 +393,15 @@ cdef void send_logon(session_t* s, bint reset) noexcept nogil:
     body.length = 0
     body_char(&body, TAG_ENCRYPT_METHOD, c'0')
     body_uint(&body, TAG_HEART_BT_INT, p.heartbeat_ns // NS_PER_SECOND)
-    if reset:
+    if reset and s.version.reset_flag:
         body_char(&body, TAG_RESET_SEQ_NUM_FLAG, c'Y')
+    if s.config.test_session:
+        body_char(&body, TAG_TEST_MESSAGE_INDICATOR, c'Y')
     if s.config.send_next_expected:
         body_uint(&body, TAG_NEXT_EXPECTED_MSG_SEQ_NUM, s.next_in)
+    if s.version.appl_ver_id:
+        body_text(&body, TAG_DEFAULT_APPL_VER_ID, s.config.default_appl_ver_id,
+                  <uint32_t>strlen(<char*>s.config.default_appl_ver_id))
     body_raw(&body, s.config.logon_fields, <uint32_t>strlen(<char*>s.config.logon_fields))
     if (s.config.role == SESSION_INITIATOR and s.pending_logon_seq != 0 and s.pending_logon_seq + 1 == s.next_out
             and not reset and not p.burn_logon):
@@ -429,21 +444,65 @@ cdef uint64_t send_test_request(session_t* s) noexcept nogil:
     return send_plain(s, c'1', &body)
 
 
-cdef void send_reject(session_t* s, const message_t* m, uint32_t reason, uint32_t ref_tag,
-                      const char* text) noexcept nogil:
-    """Reject (35=3): RefSeqNum, RefTagID, RefMsgType, SessionRejectReason, Text (FIX 4.2 on)."""
+cdef void send_liveness_test(session_t* s) noexcept nogil:
+    """Any message is an answer: the id needs no number."""
     cdef body_t body
-    cdef const field_t* msg_type = find_field(m, TAG_MSG_TYPE, 0)
     body.length = 0
+    body_text(&body, TAG_TEST_REQ_ID, b"TEST", 4)
+    send_plain(s, c'1', &body)
+
+
+cdef void send_reject(session_t* s, const message_t* m, uint32_t reason, const uint8_t* ref_tag,
+                      uint32_t ref_tag_length) noexcept nogil:
+    """Reject (35=3) in the form of the version. `ref_tag` as it came, for it may be no number; length 0: none."""
+    cdef body_t body
+    body.length = 0
+    reverse_route(m, &body)
     body_uint(&body, TAG_REF_SEQ_NUM, m.seq)
-    if ref_tag:
-        body_uint(&body, TAG_REF_TAG_ID, ref_tag)
-    if msg_type is not NULL:
-        body_text(&body, TAG_REF_MSG_TYPE, m.data + msg_type.offset, min(msg_type.length, 8))
-    body_uint(&body, TAG_SESSION_REJECT_REASON, reason)
-    body_text(&body, TAG_TEXT, <const uint8_t*>text, <uint32_t>strlen(text))
+    if s.version.last_reject_reason:
+        if ref_tag_length:
+            body_text(&body, TAG_REF_TAG_ID, ref_tag, min(ref_tag_length, MAX_REF_TAG_BYTES))
+        body_text(&body, TAG_REF_MSG_TYPE, m.data + m.fields[2].offset, min(m.fields[2].length, MAX_REF_TAG_BYTES))
+        if reason <= s.version.last_reject_reason:
+            body_uint(&body, TAG_SESSION_REJECT_REASON, reason)
+    reject_in_words(s, &body, reason, ref_tag, min(ref_tag_length, MAX_REF_TAG_BYTES))
     send_plain(s, c'3', &body)
     tell(s, EVENT_REJECT_SENT, reason, m.seq)
+
+
+cdef void reject_in_words(const session_t* s, body_t* body, uint32_t reason, const uint8_t* ref_tag,
+                          uint32_t ref_tag_length) noexcept nogil:
+    """Text (58): the reason, and the tag too where there is no RefTagID (before FIX 4.2)."""
+    cdef uint8_t text[128]
+    cdef uint32_t length = <uint32_t>strlen(reject_text(reason))
+    memcpy(text, reject_text(reason), length)
+    if ref_tag_length and not s.version.last_reject_reason:
+        memcpy(text + length, b" (", 2)
+        memcpy(text + length + 2, ref_tag, ref_tag_length)
+        text[length + 2 + ref_tag_length] = c')'
+        length += 3 + ref_tag_length
+    body_text(body, TAG_TEXT, text, length)
+
+
+cdef void reverse_route(const message_t* m, body_t* body) noexcept nogil:
+    """What came on behalf of a third party is answered to it, and the other way round (FIX 4.4 volume 1, 'Third party
+    message routing')."""
+    cdef uint32_t i
+    cdef uint32_t tag
+    for i in range(3, min(m.field_count, HEADER_FIELDS)):
+        tag = reversed_route_tag(m.fields[i].tag)
+        if tag and m.fields[i].length:
+            body_text(body, tag, m.data + m.fields[i].offset, m.fields[i].length)
+
+
+cdef inline uint32_t reversed_route_tag(uint32_t tag) noexcept nogil:
+    if tag == TAG_ON_BEHALF_OF_COMP_ID or tag == TAG_ON_BEHALF_OF_SUB_ID:
+        return tag + (TAG_DELIVER_TO_COMP_ID - TAG_ON_BEHALF_OF_COMP_ID)
+    if tag == TAG_DELIVER_TO_COMP_ID or tag == TAG_DELIVER_TO_SUB_ID:
+        return tag - (TAG_DELIVER_TO_COMP_ID - TAG_ON_BEHALF_OF_COMP_ID)
+    if tag == TAG_ON_BEHALF_OF_LOCATION_ID:
+        return TAG_DELIVER_TO_LOCATION_ID
+    return TAG_ON_BEHALF_OF_LOCATION_ID if tag == TAG_DELIVER_TO_LOCATION_ID else 0
 
 
 cdef void send_logout(session_t* s, const char* text) noexcept nogil:
@@ -574,13 +633,17 @@ cdef bint session_ready_for(const session_t* s, uint32_t msg_type) noexcept nogi
 
 cdef void take_message(session_t* s, const message_t* m) noexcept nogil:
     """A message with right length and checksum, in whatever order."""
-    cdef bint logged_on = s.state == SESSION_RECOVERING or s.state == SESSION_READY or s.state == SESSION_LOGOUT_SENT
-    cdef const field_t* gap_fill
+    cdef bint logged_on = is_logged_on(s)
+    if inside(s).resetting and m.msg_type != MSG_LOGON and m.msg_type != MSG_LOGOUT:
+        return                                    # under a number of before the reset
     if not logged_on and m.msg_type != MSG_LOGON and not (s.state == SESSION_LOGON_SENT and m.msg_type == MSG_LOGOUT):
         close_session(s, DISCONNECT_PROTOCOL)     # the first message must be a Logon: no reply
         return
     if not header_is_ours(s, m, logged_on):
         drain_early(s)
+        return
+    if m.msg_type == MSG_SEQUENCE_RESET and not is_gap_fill(m) and find_header(m, TAG_MSG_SEQ_NUM) is not NULL:
+        take_sequence_reset(s, m)                 # reset mode: whatever its MsgSeqNum
         return
     if m.seq == 0 or m.seq >= MAX_SEQ:
         if logged_on:
@@ -589,13 +652,7 @@ cdef void take_message(session_t* s, const message_t* m) noexcept nogil:
         return
     if m.msg_type == MSG_LOGON and not (logged_on and is_poss_dup(m)):    # one that is resent is a message of the gap
         take_logon(s, m, logged_on)
-        return
-    if m.msg_type == MSG_SEQUENCE_RESET:
-        gap_fill = find_field(m, TAG_GAP_FILL_FLAG, 3)
-        if gap_fill is NULL or not field_is(m, gap_fill, c'Y'):
-            take_sequence_reset(s, m)             # reset mode: whatever its MsgSeqNum
-            return
-    if m.seq > s.next_in:
+    elif m.seq > s.next_in:
         take_early(s, m)
     elif m.seq < s.next_in:
         take_late(s, m)
@@ -604,45 +661,86 @@ cdef void take_message(session_t* s, const message_t* m) noexcept nogil:
         drain_early(s)
 
 
+cdef inline bint is_logged_on(const session_t* s) noexcept nogil:
+    return s.state == SESSION_RECOVERING or s.state == SESSION_READY or s.state == SESSION_LOGOUT_SENT
+
+
+cdef inline bint is_gap_fill(const message_t* m) noexcept nogil:
+    cdef const field_t* flag = find_field(m, TAG_GAP_FILL_FLAG, 3)
+    return flag is not NULL and field_is(m, flag, c'Y')
+
+
+cdef void refuse_bad_tag(session_t* s, const message_t* m) noexcept nogil:
+    """A field whose tag is none. The frame is right, so it is no garbled message (test case 14.a): asked for again, it
+    would come again as it is."""
+    cdef const uint8_t* tag = m.data + m.bad_offset
+    cdef uint32_t length = 0
+    if not is_logged_on(s) or m.seq == 0 or inside(s).resetting:
+        return
+    inside(s).last_received_ns = inside(s).now.mono_ns
+    if m.seq > s.next_in:
+        ask_for_gap(s, m.seq + 1)
+        return
+    while length < MAX_REF_TAG_BYTES and tag[length] != c'=' and tag[length] != SOH:
+        length += 1
+    reject_in_sequence(s, m, REASON_INVALID_TAG, tag, length if tag[length] == c'=' else 0)
+    drain_early(s)
+
+
 cdef bint header_is_ours(session_t* s, const message_t* m, bint logged_on) noexcept nogil:
-    """BeginString, CompIDs and SendingTime. Answers itself what is wrong."""
+    """BeginString, CompIDs and SendingTime. Answers itself what is wrong; before the Logon by silence."""
+    if field_equals(m, &m.fields[0], s.config.begin_string):
+        return comp_ids_are_right(s, m, logged_on) and sending_time_is_right(s, m, logged_on)
+    set_text(s, b"Incorrect BeginString")
+    end_badly(s, logged_on, b"Incorrect BeginString")
+    return 0
+
+
+cdef void end_badly(session_t* s, bint logged_on, const char* text) noexcept nogil:
+    """Logout, and a while for its answer (FIX 4.4 volume 2, test cases 2.i, 2.k, 2.o); once."""
+    if not logged_on:
+        close_session(s, DISCONNECT_LOGON_REFUSED)
+    elif s.state != SESSION_LOGOUT_SENT:
+        send_logout(s, text)
+
+
+cdef bint comp_ids_are_right(session_t* s, const message_t* m, bint logged_on) noexcept nogil:
     cdef const field_t* sender = find_header(m, TAG_SENDER_COMP_ID)
     cdef const field_t* target = find_header(m, TAG_TARGET_COMP_ID)
+    if logged_on and (sender is NULL or target is NULL):
+        reject_tag(s, m, REASON_REQUIRED_TAG_MISSING, TAG_SENDER_COMP_ID if sender is NULL else TAG_TARGET_COMP_ID)
+        return 0
+    if (sender is not NULL and target is not NULL and field_equals(m, sender, s.config.target_comp_id)
+            and field_equals(m, target, s.config.sender_comp_id)):
+        return 1
+    set_text(s, reject_text(REASON_COMP_ID_PROBLEM))
+    if s.state != SESSION_LOGOUT_SENT and logged_on:
+        send_reject(s, m, REASON_COMP_ID_PROBLEM, NULL, 0)
+    if logged_on:
+        consume_rejected(s, m)
+    end_badly(s, logged_on, NULL)
+    return 0
+
+
+cdef bint sending_time_is_right(session_t* s, const message_t* m, bint logged_on) noexcept nogil:
     cdef const field_t* sent = find_header(m, TAG_SENDING_TIME)
-    cdef uint64_t sent_ns
-    if not field_equals(m, &m.fields[0], s.config.begin_string):
-        if logged_on:
-            send_logout(s, b"incorrect BeginString (8)")
-        close_session(s, DISCONNECT_PROTOCOL)
+    cdef uint64_t sent_ns = field_utc_timestamp(m, sent) if sent is not NULL else 0
+    if sent_ns == 0 and logged_on:
+        reject_tag(s, m, REASON_REQUIRED_TAG_MISSING if sent is NULL
+                   else REASON_TAG_WITHOUT_VALUE if sent.length == 0 else REASON_BAD_FORMAT, TAG_SENDING_TIME)
         return 0
-    if (sender is NULL or target is NULL or not field_equals(m, sender, s.config.target_comp_id)
-            or not field_equals(m, target, s.config.sender_comp_id)):
-        if logged_on:
-            send_reject(s, m, REASON_COMP_ID_PROBLEM, 0, b"CompID problem")
-            consume_rejected(s, m)
-            send_logout(s, b"CompID problem")
-        close_session(s, DISCONNECT_PROTOCOL)
-        return 0
-    if sent is NULL:
-        if logged_on:
-            reject_in_sequence(s, m, REASON_REQUIRED_TAG_MISSING, TAG_SENDING_TIME, b"SendingTime (52) is missing")
-            return 0
+    if (sent_ns == 0 or s.config.sending_time_tolerance_ns == 0
+            or distance(sent_ns, inside(s).now.wall_ns) <= s.config.sending_time_tolerance_ns):
         return 1
-    sent_ns = field_utc_timestamp(m, sent)
-    if sent_ns == 0:
-        if logged_on:
-            reject_in_sequence(s, m, REASON_BAD_FORMAT, TAG_SENDING_TIME, b"SendingTime (52) is no UTCTimestamp")
-            return 0
-        return 1
-    if (s.config.sending_time_tolerance_ns
-            and distance(sent_ns, inside(s).now.wall_ns) > s.config.sending_time_tolerance_ns):
-        if logged_on:
-            send_reject(s, m, REASON_SENDING_TIME_PROBLEM, TAG_SENDING_TIME, b"SendingTime accuracy problem")
-            consume_rejected(s, m)
-            send_logout(s, b"SendingTime accuracy problem")
-        close_session(s, DISCONNECT_PROTOCOL)
-        return 0
-    return 1
+    set_text(s, reject_text(REASON_SENDING_TIME_PROBLEM))
+    if m.msg_type == MSG_LOGOUT and s.state == SESSION_LOGOUT_SENT:
+        return 1                      # the answer to our Logout: the clock has been complained of
+    if logged_on:
+        if s.state != SESSION_LOGOUT_SENT:
+            send_reject(s, m, REASON_SENDING_TIME_PROBLEM, NULL, 0)
+        consume_rejected(s, m)
+    end_badly(s, logged_on, NULL)
+    return 0
 
 
 cdef inline uint64_t distance(uint64_t a, uint64_t b) noexcept nogil:
@@ -671,7 +769,9 @@ cdef bint is_poss_dup(const message_t* m) noexcept nogil:
 cdef void take_logon(session_t* s, const message_t* m, bint logged_on) noexcept nogil:
     cdef const field_t* reset = find_field(m, TAG_RESET_SEQ_NUM_FLAG, 3)
     cdef bint wants_reset = reset is not NULL and field_is(m, reset, c'Y')
-    if logged_on:
+    if logged_on and wants_reset and m.seq == 1:
+        take_reset_online(s, m)
+    elif logged_on:
         send_logout(s, b"Logon while logged on")
         close_session(s, DISCONNECT_PROTOCOL)
     elif s.state == SESSION_LOGON_AWAITED:
@@ -680,27 +780,66 @@ cdef void take_logon(session_t* s, const message_t* m, bint logged_on) noexcept 
         complete_logon(s, m, wants_reset)
 
 
+cdef void take_reset_online(session_t* s, const message_t* m) noexcept nogil:
+    """The counterparty starts both numbers over in mid-session (FIX 4.4 volume 2, 'ResetSeqNumFlag')."""
+    forget_gaps(s)
+    append_reset(s)
+    append_in(s, m, m.seq + 1, 0)
+    send_logon(s, 1)
+
+
+cdef int session_reset_online(session_t* s, const instant_t* now) noexcept nogil:
+    inside(s).now = now[0]
+    if s.state != SESSION_READY or not s.version.reset_flag or append_reset(s) != 0:
+        return -1
+    forget_gaps(s)
+    inside(s).resetting = 1
+    inside(s).deadline_ns = now.mono_ns + s.config.logon_timeout_ns if s.config.logon_timeout_ns else NEVER
+    enter(s, SESSION_LOGON_SENT)
+    send_logon(s, 1)
+    return 0
+
+
+cdef const char* fault_of_logon(session_t* s, const message_t* m) noexcept nogil:
+    """What is wrong in the fields of the counterparty's Logon; NULL: nothing."""
+    cdef const field_t* encryption = find_field(m, TAG_ENCRYPT_METHOD, 3)
+    cdef const field_t* heartbeat = find_field(m, TAG_HEART_BT_INT, 3)
+    cdef const field_t* test = find_field(m, TAG_TEST_MESSAGE_INDICATOR, 3)
+    cdef int64_t seconds = field_uint(m, heartbeat) if heartbeat is not NULL else -1
+    if encryption is not NULL and not field_is(m, encryption, c'0'):
+        return b"EncryptMethod (98) must be 0"
+    if (test is not NULL and field_is(m, test, c'Y')) != s.config.test_session:
+        return b"TestMessageIndicator (464): a test session" if s.config.test_session \
+            else b"TestMessageIndicator (464): no test session"
+    if s.config.role == SESSION_INITIATOR:
+        return NULL
+    if seconds < 0 or seconds > MAX_HEARTBEAT_S:
+        return b"HeartBtInt (108) is missing or no number of seconds"
+    if (seconds < s.config.heartbeat_min_s
+            or (s.config.heartbeat_max_s and seconds > s.config.heartbeat_max_s)):
+        return b"HeartBtInt (108) is out of the agreed range"
+    return NULL
+
+
 cdef void accept_logon(session_t* s, const message_t* m, bint wants_reset) noexcept nogil:
     """Acceptor: the initiator's Logon."""
     cdef private_t* p = inside(s)
-    cdef const field_t* heartbeat = find_field(m, TAG_HEART_BT_INT, 3)
-    cdef const field_t* encryption = find_field(m, TAG_ENCRYPT_METHOD, 3)
-    cdef int64_t seconds = field_uint(m, heartbeat) if heartbeat is not NULL else -1
-    if seconds < 0:
-        refuse_logon(s, b"HeartBtInt (108) is missing or no number")
+    cdef const char* fault = fault_of_logon(s, m)
+    if s.version.appl_ver_id and find_field(m, TAG_DEFAULT_APPL_VER_ID, 3) is NULL:
+        set_text(s, b"DefaultApplVerID (1137) is missing")
+        close_session(s, DISCONNECT_LOGON_REFUSED)
         return
-    if encryption is not NULL and not field_is(m, encryption, c'0'):
-        refuse_logon(s, b"EncryptMethod (98) must be 0")
+    if fault is NULL and wants_reset and m.seq != 1:
+        fault = b"ResetSeqNumFlag (141) needs MsgSeqNum 1"
+    if fault is not NULL:
+        refuse_logon(s, fault)
         return
     if wants_reset or s.config.reset_on_logon:
-        if m.seq != 1:
-            refuse_logon(s, b"ResetSeqNumFlag (141) needs MsgSeqNum 1")
-            return
         append_reset(s)
     if m.seq < s.next_in and not is_poss_dup(m):
         refuse_low(s, m)
         return
-    p.heartbeat_ns = <uint64_t>seconds * NS_PER_SECOND
+    p.heartbeat_ns = <uint64_t>field_uint(m, find_field(m, TAG_HEART_BT_INT, 3)) * NS_PER_SECOND
     p.deadline_ns = NEVER
     if m.seq == s.next_in:
         append_in(s, m, m.seq + 1, 0)
@@ -712,7 +851,11 @@ cdef void accept_logon(session_t* s, const message_t* m, bint wants_reset) noexc
 cdef void complete_logon(session_t* s, const message_t* m, bint reset) noexcept nogil:
     """Initiator: the answer to our Logon."""
     cdef private_t* p = inside(s)
-    if reset and not s.config.reset_on_logon:
+    cdef const char* fault = fault_of_logon(s, m)
+    if fault is not NULL:
+        refuse_logon(s, fault)
+        return
+    if reset and not s.config.reset_on_logon and not p.resetting and not (s.next_in == 1 and s.next_out == 2):
         set_text(s, b"the counterparty reset its MsgSeqNum without being asked")
         stop_session(s, STOP_THEIR_SEQ_TOO_LOW, 0)
         return
@@ -721,6 +864,7 @@ cdef void complete_logon(session_t* s, const message_t* m, bint reset) noexcept 
         stop_session(s, STOP_THEIR_SEQ_TOO_LOW, 0)
         return
     p.deadline_ns = NEVER
+    p.resetting = 0
     if m.seq == s.next_in:
         append_in(s, m, m.seq + 1, 0)
     enter(s, SESSION_RECOVERING)
@@ -791,14 +935,15 @@ cdef void take_early(session_t* s, const message_t* m) noexcept nogil:
         seen += 1                       # part of the gap itself
     elif p.gap_until and p.gap_open_ended and not p.early_lost:
         p.gap_asked = max(p.gap_asked, m.seq)
-    if s.state != SESSION_LOGOUT_SENT:
-        ask_for_gap(s, seen)
+    ask_for_gap(s, seen)
 
 
 cdef void ask_for_gap(session_t* s, uint64_t seen) noexcept nogil:
     cdef private_t* p = inside(s)
     cdef body_t body
-    cdef uint64_t end = 0
+    cdef uint64_t end = s.version.end_seq_infinity
+    if s.state == SESSION_LOGOUT_SENT:
+        return
     if p.gap_until != 0:
         p.gap_until = max(p.gap_until, seen)
         if s.next_in <= p.gap_asked:
@@ -887,34 +1032,57 @@ cdef void drain_early(session_t* s) noexcept nogil:
 cdef void take_late(session_t* s, const message_t* m) noexcept nogil:
     """MsgSeqNum below what is expected: a duplicate if it says so, else the counterparty lost its state."""
     if is_poss_dup(m):
+        original_time_is_right(s, m)
         return
     refuse_low(s, m)
     stop_session(s, STOP_THEIR_SEQ_TOO_LOW, 0)
 
 
-cdef void take_sequence_reset(session_t* s, const message_t* m) noexcept nogil:
-    """SequenceReset-Reset: a new number, never lower than expected."""
+cdef int64_t new_seq_no(session_t* s, const message_t* m) noexcept nogil:
+    """NewSeqNo (36); -1 without one that is a number: that is answered."""
     cdef const field_t* field = find_field(m, TAG_NEW_SEQ_NO, 3)
     cdef int64_t number = field_uint(m, field) if field is not NULL else -1
-    cdef private_t* p = inside(s)
     if number < 0:
-        reject_in_sequence(s, m, REASON_REQUIRED_TAG_MISSING, TAG_NEW_SEQ_NO, b"NewSeqNo (36) is missing")
-    elif <uint64_t>number < s.next_in or <uint64_t>number > MAX_SEQ:
-        send_reject(s, m, REASON_VALUE_INCORRECT, TAG_NEW_SEQ_NO, b"NewSeqNo (36) is lower than expected or too large")
-    else:
-        append_in(s, m, <uint64_t>number, 0)
-        p.early_count = 0                # under numbers that are given anew
-        p.early_used = 0
-        p.gap_until = 0                  # what was asked for does not come any more
-        p.gap_asked = 0
+        reject_tag(s, m, REASON_REQUIRED_TAG_MISSING if field is NULL
+                   else REASON_TAG_WITHOUT_VALUE if field.length == 0 else REASON_BAD_FORMAT, TAG_NEW_SEQ_NO)
+    return number
 
 
-cdef void reject_in_sequence(session_t* s, const message_t* m, uint32_t reason, uint32_t tag,
-                             const char* text) noexcept nogil:
-    """Refuses the content of a message. It has used its number up all the same."""
-    if m.seq < s.next_in:
+cdef void take_sequence_reset(session_t* s, const message_t* m) noexcept nogil:
+    """SequenceReset-Reset: a new number, never lower than expected."""
+    cdef int64_t number = new_seq_no(s, m)
+    if number < 0:
         return
-    send_reject(s, m, reason, tag, text)
+    if <uint64_t>number < s.next_in or <uint64_t>number > MAX_SEQ:
+        send_reject(s, m, REASON_VALUE_INCORRECT, NULL, 0)
+        return
+    append_in(s, m, <uint64_t>number, 0)
+    forget_gaps(s)                       # numbers are given anew, and what was asked for does not come any more
+
+
+cdef void forget_gaps(session_t* s) noexcept nogil:
+    cdef private_t* p = inside(s)
+    p.early_count = 0
+    p.early_used = 0
+    p.gap_until = 0
+    p.gap_asked = 0
+    p.resend_next = 0
+
+
+cdef void reject_tag(session_t* s, const message_t* m, uint32_t reason, uint32_t tag) noexcept nogil:
+    cdef uint8_t digits[20]
+    reject_in_sequence(s, m, reason, digits, write_uint(digits, tag) if tag else 0)
+
+
+cdef void reject_in_sequence(session_t* s, const message_t* m, uint32_t reason, const uint8_t* tag,
+                             uint32_t tag_length) noexcept nogil:
+    """Refuses the content of a message. It has used its number up all the same. One that is too high is refused when
+    its turn comes, or asked for again."""
+    if m.seq > s.next_in:
+        if m.seq < MAX_SEQ:
+            ask_for_gap(s, m.seq + 1)
+        return
+    send_reject(s, m, reason, tag, tag_length)
     consume_rejected(s, m)
 
 
@@ -952,22 +1120,20 @@ cdef void take_in_sequence(session_t* s, const message_t* m) noexcept nogil:
 cdef bint original_time_is_right(session_t* s, const message_t* m) noexcept nogil:
     """PossDupFlag=Y needs OrigSendingTime, not later than SendingTime."""
     cdef const field_t* original = find_header(m, TAG_ORIG_SENDING_TIME)
-    cdef const field_t* sent = find_header(m, TAG_SENDING_TIME)
-    if m.msg_type == MSG_SEQUENCE_RESET and original is NULL:
-        return 1                          # gap fills often come without
+    cdef uint64_t original_ns = field_utc_timestamp(m, original) if original is not NULL else 0
     if original is NULL:
-        reject_in_sequence(s, m, REASON_REQUIRED_TAG_MISSING, TAG_ORIG_SENDING_TIME,
-                           b"OrigSendingTime (122) is missing")
+        if m.msg_type == MSG_SEQUENCE_RESET or s.config.orig_sending_time_optional:
+            return 1                      # gap fills often come without
+        reject_tag(s, m, REASON_REQUIRED_TAG_MISSING, TAG_ORIG_SENDING_TIME)
         return 0
-    if field_utc_timestamp(m, original) == 0:
-        reject_in_sequence(s, m, REASON_BAD_FORMAT, TAG_ORIG_SENDING_TIME,
-                           b"OrigSendingTime (122) is no UTCTimestamp")
+    if original_ns == 0:
+        reject_tag(s, m, REASON_TAG_WITHOUT_VALUE if original.length == 0 else REASON_BAD_FORMAT,
+                   TAG_ORIG_SENDING_TIME)
         return 0
-    if field_utc_timestamp(m, original) > field_utc_timestamp(m, sent):
-        send_reject(s, m, REASON_SENDING_TIME_PROBLEM, TAG_ORIG_SENDING_TIME,
-                    b"OrigSendingTime (122) is after SendingTime")
+    if original_ns > field_utc_timestamp(m, find_header(m, TAG_SENDING_TIME)):
+        send_reject(s, m, REASON_SENDING_TIME_PROBLEM, NULL, 0)
         consume_rejected(s, m)
-        send_logout(s, b"OrigSendingTime (122) is after SendingTime (52)")
+        end_badly(s, 1, NULL)
         return 0
     return 1
 
@@ -999,7 +1165,7 @@ cdef void take_test_request(session_t* s, const message_t* m) noexcept nogil:
     cdef const field_t* id = find_field(m, TAG_TEST_REQ_ID, 3)
     cdef body_t body
     if id is NULL:
-        reject_in_sequence(s, m, REASON_REQUIRED_TAG_MISSING, TAG_TEST_REQ_ID, b"TestReqID (112) is missing")
+        reject_tag(s, m, REASON_REQUIRED_TAG_MISSING, TAG_TEST_REQ_ID)
         return
     append_in(s, m, m.seq + 1, 0)
     body.length = 0
@@ -1017,15 +1183,13 @@ cdef void take_reject(session_t* s, const message_t* m) noexcept nogil:
 
 
 cdef void take_gap_fill(session_t* s, const message_t* m) noexcept nogil:
-    cdef const field_t* field = find_field(m, TAG_NEW_SEQ_NO, 3)
-    cdef int64_t number = field_uint(m, field) if field is not NULL else -1
+    cdef int64_t number = new_seq_no(s, m)
     if number < 0:
-        reject_in_sequence(s, m, REASON_REQUIRED_TAG_MISSING, TAG_NEW_SEQ_NO, b"NewSeqNo (36) is missing")
-    elif <uint64_t>number <= m.seq or <uint64_t>number > MAX_SEQ:
-        reject_in_sequence(s, m, REASON_VALUE_INCORRECT, TAG_NEW_SEQ_NO,
-                           b"NewSeqNo (36) is not above MsgSeqNum or too large")
-    else:
-        append_in(s, m, <uint64_t>number, 0)
+        return
+    if <uint64_t>number <= m.seq or <uint64_t>number > MAX_SEQ:
+        reject_tag(s, m, REASON_VALUE_INCORRECT, TAG_NEW_SEQ_NO)
+        return
+    append_in(s, m, <uint64_t>number, 0)
 
 
 cdef void take_logout(session_t* s, const message_t* m) noexcept nogil:
@@ -1127,9 +1291,12 @@ cdef void answer_resend_request(session_t* s, const message_t* m) noexcept nogil
     cdef const field_t* end = find_field(m, TAG_END_SEQ_NO, 3)
     cdef int64_t first = field_uint(m, begin) if begin is not NULL else -1
     cdef int64_t last = field_uint(m, end) if end is not NULL else -1
+    cdef uint8_t digits[20]
+    cdef uint32_t tag
     if first <= 0 or last < 0:
-        send_reject(s, m, REASON_REQUIRED_TAG_MISSING, TAG_BEGIN_SEQ_NO if first <= 0 else TAG_END_SEQ_NO,
-                    b"BeginSeqNo (7) and EndSeqNo (16) are required")
+        tag = TAG_BEGIN_SEQ_NO if first <= 0 else TAG_END_SEQ_NO
+        send_reject(s, m, REASON_REQUIRED_TAG_MISSING if (begin if first <= 0 else end) is NULL
+                    else REASON_VALUE_INCORRECT, digits, write_uint(digits, tag))
         return
     # 0 (and 999999 before FIX 4.2) is infinity. What still waits in the queue goes twice: a counterparty that has
     # asked may not ask again, and drops what it already has.
@@ -1332,7 +1499,9 @@ cdef class Session:
                   uint64_t disconnect_after_ns=0, uint64_t sending_time_tolerance_ns=0, uint64_t resend_max_age_ns=0,
                   uint32_t resend_chunk=0, uint32_t max_message_bytes=MAX_MESSAGE_BYTES, bint reset_on_logon=False,
                   bint reset_on_logout=False, bint reset_on_disconnect=False, logon_barrier=None,
-                  bint send_next_expected=False, bint cancels_before_ready=False, uint32_t epoch=1):
+                  bint send_next_expected=False, bint cancels_before_ready=False, str default_appl_ver_id="",
+                  uint32_t heartbeat_min_s=0, uint32_t heartbeat_max_s=0, bint test_session=False,
+                  bint send_last_processed=False, bint orig_sending_time_optional=False, uint32_t epoch=1):
         cdef session_config_t config
         if role not in ("initiator", "acceptor"):
             raise ValueError(f"role: initiator or acceptor, found {role!r}")
@@ -1360,6 +1529,14 @@ cdef class Session:
         config.logon_barrier = role == "initiator" if logon_barrier is None else logon_barrier
         config.send_next_expected = send_next_expected
         config.cancels_before_ready = cancels_before_ready
+        copy_text(config.default_appl_ver_id, 8, default_appl_ver_id.encode("ascii"), "default_appl_ver_id")
+        config.heartbeat_min_s = heartbeat_min_s
+        config.heartbeat_max_s = heartbeat_max_s
+        config.test_session = test_session
+        config.send_last_processed = send_last_processed
+        config.orig_sending_time_optional = orig_sending_time_optional
+        if fix_version(config.begin_string) is NULL:
+            raise ValueError(f"begin_string: FIX.4.0 to FIX.4.4 or FIXT.1.1, found {begin_string!r}")
         self.journal = journal
         self.events = []
         if session_init(&self.state, &config, journal.handle) != 0:
@@ -1448,6 +1625,12 @@ cdef class Session:
         cdef instant_t now = instant_t(mono_ns, wall_ns)
         if session_reset(&self.state, &now) != 0:
             raise ProtocolError("a session is reset only while it is disconnected: log out first")
+
+    def reset_online(self, uint64_t mono_ns, uint64_t wall_ns) -> None:
+        """Both MsgSeqNums start at 1 again, by a Logon with ResetSeqNumFlag=Y. Raises ProtocolError unless READY."""
+        cdef instant_t now = instant_t(mono_ns, wall_ns)
+        if session_reset_online(&self.state, &now) != 0:
+            raise ProtocolError("a session is reset in mid-session only while it is READY, from FIX.4.1 on")
 
     def set_seq(self, uint64_t next_out, uint64_t next_in, uint64_t mono_ns, uint64_t wall_ns) -> None:
         """Sets the numbers by hand. Raises ProtocolError while connected or for a number below 1."""

@@ -99,11 +99,21 @@ def test_a_changed_byte_is_noticed_and_the_next_message_is_found(message, data):
 
 @given(messages, st.integers(1, 200))
 @example(framed(b"35=D\x0158=x\x01"), 5)  # what is left ends with a digit
-def test_a_message_cut_short_costs_only_itself(message, cut):
+def test_a_message_cut_short_costs_itself_and_what_its_length_reaches_into(message, cut):
     sent = [framed(b"35=0\x0134=%d\x01" % n) for n in range(1, 20)]
-    found, garbled = parsed_stream([message[: max(1, len(message) - cut)], *sent])
-    assert found == sent
+    cut = min(cut, len(message) - 1)
+    found, garbled = parsed_stream([message[: len(message) - cut], *sent])
+    assert found == sent[len(sent) - len(found) :]
+    assert len(sent) - len(found) <= cut // len(sent[0]) + 2
     assert garbled
+
+
+def test_a_message_with_a_wrong_length_is_dropped_as_a_whole():
+    """FIX 4.4 volume 2, test case 2.m: one that is too long takes the next with it, one that is too short does not."""
+    sent = [framed(b"35=0\x0134=%d\x01" % n) for n in range(1, 4)]
+    body = b"35=D\x0134=1\x0158=some text of some length\x01"
+    for length, lost in ((len(body) - 5, 0), (len(body) + 5, 1)):
+        assert parsed_stream([b"8=FIX.4.4\x019=%d\x01%s10=123\x01" % (length, body), *sent])[0] == sent[lost:]
 
 
 @given(st.binary(max_size=200), st.data())

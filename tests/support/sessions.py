@@ -179,6 +179,7 @@ class Scripted:
     def __init__(self, role: str, begin_string: str = "FIX.4.4", journal: Journal | None = None, **options) -> None:
         self.clock = Clock()
         self.role = role
+        self.begin_string = begin_string
         self.session = make_session(role, journal, begin_string, **options)
         ids = b"49=BROKER\x0156=GW\x01" if role == "initiator" else b"49=GW\x0156=BROKER\x01"
         self.template = Template(begin_string.encode(), ids)
@@ -189,7 +190,8 @@ class Scripted:
     def logged_on(self) -> "Scripted":
         """Connects and logs on, with the barrier's TestRequest answered."""
         self.session.connected(*self.clock.now)
-        self.say("A", b"98=0\x01108=%d\x01" % HEARTBEAT_S)
+        version = b"1137=9\x01" if self.begin_string == "FIXT.1.1" else b""
+        self.say("A", b"98=0\x01108=%d\x01%s" % (HEARTBEAT_S, version))
         for message in self.heard():
             if message[35] == "1":
                 self.say("0", b"112=%s\x01" % message[112].encode())

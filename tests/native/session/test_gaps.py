@@ -262,3 +262,21 @@ def test_a_789_that_an_idle_counterparty_does_not_answer_becomes_a_resend_reques
     assert (request[35], request[7], request[16]) == ("2", "1", "0")
     peer.say("4", b"123=Y\x0136=6\x01", 1, dup=True)
     assert (peer.session.next_in, peer.session.status) == (6, "READY")
+
+
+@pytest.mark.parametrize(("version", "infinity"), [("FIX.4.0", "999999"), ("FIX.4.1", "999999"), ("FIX.4.2", "0")])
+def test_all_that_follows_is_asked_for_in_the_form_of_the_version(version, infinity):
+    peer = Scripted("acceptor", version).logged_on()
+    peer.feed(report(peer, peer.session.next_in + 2))
+    assert peer.heard()[0][16] == infinity
+
+
+@pytest.mark.parametrize("body", [b"36=1\x01", b"36=1\x01123=N\x01"])
+def test_a_sequence_reset_may_have_any_number_of_its_own(peer, body):
+    """Test case 11.c, with MsgSeqNum 0."""
+    expected = peer.session.next_in
+    peer.say("4", body, 0)
+    (answer,) = peer.heard()
+    assert (answer[35], answer[45], answer[372], answer[373]) == ("3", "0", "4", "5")
+    peer.say("4", b"36=%d\x01" % (expected + 7), 0)
+    assert (peer.session.next_in, peer.session.status) == (expected + 7, "READY")

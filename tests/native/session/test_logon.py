@@ -2,9 +2,10 @@
 
 import pytest
 
-from tests.support.sessions import Line, Scripted, make_session
+from gateway.errors import ProtocolError
+from tests.support.sessions import Line, Scripted, clordids, make_session
 
-VERSIONS = pytest.mark.parametrize("version", ["FIX.4.2", "FIX.4.4", "FIXT.1.1"])
+VERSIONS = pytest.mark.parametrize("version", ["FIX.4.0", "FIX.4.1", "FIX.4.2", "FIX.4.3", "FIX.4.4", "FIXT.1.1"])
 LOGON = b"98=0\x01108=30\x01"
 
 
@@ -230,6 +231,9 @@ def test_a_reset_needs_number_one():
 def test_a_counterparty_that_resets_unasked_stops_the_initiator():
     peer = Scripted("initiator")
     peer.session.connected(*peer.clock.now)
+    peer.session.disconnected(*peer.clock.now)
+    peer.session.set_seq(7, 7, *peer.clock.now)
+    peer.session.connected(*peer.clock.now)
     peer.say("A", LOGON + b"141=Y\x01")
     assert peer.session.status == "STOPPED"
     assert b"reset" in peer.told("STOPPED")[0].data
@@ -271,3 +275,112 @@ def test_cancels_may_go_before_the_session_is_ready_if_configured():
     assert peer.session.send("F", b"41=a\x01", *peer.clock.now) == 3
     with pytest.raises(Exception, match="RECOVERING"):
         peer.session.send("D", b"11=a\x01", *peer.clock.now)
+
+
+def test_an_unknown_version_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"FIX\.4\.0 to FIX\.4\.4 or FIXT\.1\.1, found 'FIX\.5\.0'"):
+        make_session("initiator", begin_string="FIX.5.0")
+
+
+@pytest.mark.parametrize(("given", "sent"), [("", "9"), ("7", "7"), ("8", "8")])
+def test_a_fixt_logon_names_the_application_version(given, sent):
+    for role in ("initiator", "acceptor"):
+        peer = Scripted(role, "FIXT.1.1", default_appl_ver_id=given)
+        peer.session.connected(*peer.clock.now)
+        peer.say("A", LOGON + b"1137=9\x01")
+        assert peer.heard()[0][1137] == sent
+
+
+def test_a_fixt_logon_without_application_version_is_not_taken():
+    peer = Scripted("acceptor", "FIXT.1.1")
+    peer.session.connected(*peer.clock.now)
+    peer.say("A", LOGON)
+    assert peer.session.closing
+    assert peer.heard() == []
+
+
+@pytest.mark.parametrize("version", ["FIX.4.0", "FIX.4.1"])
+def test_times_of_the_first_versions_have_no_fraction(version):
+    peer = Scripted("initiator", version, timestamp_digits=6)
+    peer.session.connected(*peer.clock.now)
+    assert len(peer.heard()[0][52]) == 17
+
+
+@pytest.mark.parametrize(("seconds", "taken"), [(9, False), (10, True), (60, True), (61, False), (10**6, False)])
+def test_an_acceptor_may_bound_the_heartbeat_interval(seconds, taken):
+    peer = Scripted("acceptor", heartbeat_min_s=10, heartbeat_max_s=60)
+    peer.session.connected(*peer.clock.now)
+    peer.say("A", b"98=0\x01108=%d\x01" % seconds)
+    assert peer.heard_types() == ["A" if taken else "5"]
+
+
+@pytest.mark.parametrize("role", ["initiator", "acceptor"])
+@pytest.mark.parametrize(("ours", "theirs"), [(True, b""), (True, b"464=N\x01"), (False, b"464=Y\x01")])
+def test_a_test_session_and_a_real_one_do_not_meet(role, ours, theirs):
+    peer = Scripted(role, test_session=ours)
+    peer.session.connected(*peer.clock.now)
+    peer.say("A", LOGON + theirs)
+    answer = peer.heard()[-1]
+    assert answer[35] == "5"
+    assert "464" in answer[58]
+    assert peer.session.closing
+
+
+def test_a_test_session_says_so():
+    line = Line(test_session=True)
+    line.reconnect()
+    assert line.statuses() == ("READY", "READY")
+
+
+def test_every_header_may_say_what_was_last_processed():
+    line = Line(send_last_processed=True)
+    line.reconnect()
+    line.initiator.order("a")
+    line.pump()
+    assert line.statuses() == ("READY", "READY")
+    peer = Scripted("acceptor", send_last_processed=True).logged_on()
+    peer.say("1", b"112=x\x01")
+    assert peer.heard()[0][369] == str(peer.seq - 1)
+
+
+@pytest.mark.parametrize("role", ["initiator", "acceptor"])
+def test_a_logon_with_reset_in_mid_session_starts_both_over(role):
+    """FIX 4.4 volume 2: a session that never ends is reset once a day."""
+    peer = Scripted(role).logged_on()
+    peer.seq = 1
+    peer.say("A", LOGON + b"141=Y\x01")
+    (logon,) = peer.heard()
+    assert (logon[35], logon[34], logon[141]) == ("A", "1", "Y")
+    assert (peer.session.next_in, peer.session.next_out, peer.session.status) == (2, 2, "READY")
+    peer.say("1", b"112=x\x01")
+    assert [(m[35], m[34]) for m in peer.heard()] == [("0", "2")]
+
+
+@pytest.mark.parametrize("by", ["initiator", "acceptor"])
+def test_either_side_may_reset_in_mid_session(by):
+    line = Line()
+    line.reconnect()
+    line.initiator.order("before")
+    line.pump()
+    getattr(line, by).session.reset_online(*line.clock.now)
+    line.pump()
+    assert line.statuses() == ("READY", "READY")
+    assert line.numbers_agree()
+    assert [side.session.generation for side in line.sides] == [1, 1]
+    line.initiator.order("after")
+    line.pump()
+    assert [event.kind for event in line.acceptor.events].count("MESSAGE") == 2
+    line.cut()
+    with pytest.raises(ProtocolError, match="READY"):
+        line.initiator.session.reset_online(*line.clock.now)
+
+
+def test_what_crosses_our_reset_is_dropped():
+    peer = Scripted("initiator").logged_on()
+    peer.session.reset_online(*peer.clock.now)
+    peer.say("8", b"11=old\x01")
+    peer.seq = 1
+    peer.say("A", LOGON + b"141=Y\x01")
+    peer.heard()
+    assert clordids(peer.events) == []
+    assert peer.session.next_in == 2
