@@ -1,0 +1,103 @@
+"""From a configuration to a node: what cannot be had is named by its key, and nothing is left open."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from gateway.config import load_config
+from gateway.demo.world import LOOPBACK, World
+from gateway.errors import GatewayError
+from gateway.native.journal import Journal
+from gateway.node.build import assemble
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path, mode="sync", reactor="epoll", engine="native")
+
+
+def build(world: World, node: str = "a"):
+    return assemble(load_config(world.config), node)
+
+
+def change(world: World, old: str, new: str) -> None:
+    text = world.config.read_text()
+    assert old in text
+    world.config.write_text(text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("node", ["a", "b"])
+def test_a_node_is_built_as_configured_and_leaves_nothing_open(world: World, node: str):
+    assembly = build(world, node)
+    status = assembly.node.status()
+    assert (status["node"], status["role"]) == (node, "STARTING")
+    assert [session["name"] for session in status["sessions"]] == ["BROKER"]
+    assert assembly.journal.path == world.node_dir(node) / "journal"
+    assembly.close()
+    build(world, node).close()  # journal and addresses are free again
+
+
+@pytest.mark.parametrize(("key", "kind"), [("clients", "tcp"), ("tripwire", "tcp"), ("replication[0]", "udp")])
+def test_an_address_that_is_taken_is_named_and_all_else_is_given_back(world: World, key: str, kind: str):
+    section = load_config(world.config).node["a"]
+    address = section.replication[0] if kind == "udp" else getattr(section, key)
+    holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
+    holder.bind(tuple(address))
+    if kind == "tcp":
+        holder.listen()
+    with holder, pytest.raises(GatewayError) as refused:
+        build(world)
+    assert f"node.a.{key}: cannot" in str(refused.value)
+    assert f"{LOOPBACK}:{address.port}" in str(refused.value)
+    build(world).close()
+
+
+def test_a_journal_in_use_is_refused(world: World):
+    first = build(world)
+    with pytest.raises(GatewayError, match="in use"):
+        build(world)
+    first.close()
+
+
+def test_the_journal_of_another_pair_or_node_is_refused(world: World):
+    build(world).close()
+    change(world, "id = 1", "id = 2")
+    with pytest.raises(GatewayError, match="of pair 1"):
+        build(world)
+    change(world, "id = 2", "id = 1")
+    change(world, 'data_dir = "node-b"', 'data_dir = "node-a"')
+    with pytest.raises(GatewayError, match="node"):
+        build(world, "b")
+
+
+def test_a_missing_key_is_named_before_anything_is_made(world: World):
+    (world.directory / "replication.key").unlink()
+    with pytest.raises(GatewayError, match=r"replication\.key"):
+        build(world)
+    assert not world.node_dir("a").exists()
+
+
+def test_each_life_of_a_node_has_a_later_incarnation(world: World):
+    lives = []
+    for _ in range(3):
+        build(world).close()
+        with Journal.open(world.node_dir("a") / "journal", node=0, pair_id=1) as journal:
+            lives.append(journal.next_incarnation(0))
+    assert lives == sorted(set(lives))
+
+
+def test_secrets_are_read_from_where_they_are_and_shown_nowhere(world: World, monkeypatch: pytest.MonkeyPatch):
+    change(world, 'name = "strategy"', 'name = "strategy"\ntoken_env = "TEST_TOKEN"')
+    with pytest.raises(GatewayError, match="TEST_TOKEN"):
+        build(world)
+    monkeypatch.setenv("TEST_TOKEN", "hush" * 1000)
+    with pytest.raises((GatewayError, ValueError), match="token") as refused:
+        build(world)
+    assert "hush" not in str(refused.value)
+    monkeypatch.setenv("TEST_TOKEN", "hush")
+    assembly = build(world)
+    assert "hush" not in str(assembly.node.status())
+    assembly.close()

@@ -1,0 +1,79 @@
+"""What a node noted, as log lines: an operator finds the name of the thing, the session and the numbers."""
+
+from __future__ import annotations
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.native.node import NOTE_NAMES, SESSION_EVENT_NAMES, Note
+from gateway.native.role import Cause, RegisterOutcome, Release, State
+from gateway.node.notes import log_note
+
+SESSIONS = ["ONE", "TWO"]
+
+
+def logged(code: str, *, session: int = 0, a: int = 0, b: int = 0, c: int = 0, text: bytes = b"") -> list[dict]:
+    with capture_logs() as lines:
+        log_note(Note(code, session, a, b, c, 1, 2, text), SESSIONS)
+    return lines
+
+
+@pytest.mark.parametrize("code", sorted(set(NOTE_NAMES.values()) - {"command_done", "session"}))
+def test_every_note_is_one_line(code: str):
+    (line,) = logged(code, session=1, a=1, b=2)
+    assert line["event"]
+    assert line["log_level"] in ("info", "warning", "error")
+
+
+@pytest.mark.parametrize("event", [name for name in SESSION_EVENT_NAMES if name])
+def test_every_session_event_is_one_line_with_the_sessions_name(event: str):
+    (line,) = logged("session", session=1, a=SESSION_EVENT_NAMES.index(event), b=3, c=4)
+    assert (line["event"], line["session"]) == (f"session_{event.lower()}", "TWO")
+
+
+def test_an_answer_to_an_operator_is_not_a_line():
+    assert logged("command_done") == []
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("release", Release)
+def test_a_change_of_role_says_why(state: State, release: Release):
+    for cause in Cause:
+        (line,) = logged("role", a=state, b=7, c=release << 8 | cause)
+        assert (line["state"], line["epoch"]) == (state.name, 7)
+        assert (line["release"], line["cause"], line["log_level"]) == (release.name, cause.name, "warning")
+
+
+def test_a_gap_says_which_numbers():
+    (line,) = logged("session", a=SESSION_EVENT_NAMES.index("GAP"), b=7, c=9)
+    assert (line["first_missing"], line["received"], line["log_level"]) == (7, 9, "warning")
+
+
+def test_a_stopped_session_is_an_error_with_what_the_counterparty_said():
+    text = b"MsgSeqNum too low, expecting 12 but received 9"
+    (line,) = logged("session", a=SESSION_EVENT_NAMES.index("STOPPED"), b=1, c=12, text=text)
+    assert (line["log_level"], line["expected_by_counterparty"], line["text"]) == ("error", 12, text.decode())
+
+
+def test_a_text_that_is_not_ascii_is_shown_as_far_as_it_can_be():
+    (line,) = logged("session", a=SESSION_EVENT_NAMES.index("STOPPED"), text=b"caf\xe9")
+    assert line["text"] == "caf\N{REPLACEMENT CHARACTER}"
+
+
+def test_the_answer_of_the_register_is_named():
+    for outcome in RegisterOutcome:
+        (line,) = logged("register", a=outcome, b=5)
+        assert (line["outcome"], line["version"]) == (outcome.name, 5)
+
+
+@pytest.mark.parametrize(("code", "a", "event"), [("peer", 1, "peer_up"), ("peer", 0, "peer_down")])
+def test_a_peer_that_comes_or_goes_is_told(code: str, a: int, event: str):
+    assert logged(code, a=a)[0]["event"] == event
+
+
+def test_clients_come_are_refused_and_go():
+    assert [logged("client", a=a, b=3)[0]["event"] for a in range(3)] == [
+        "client_gone",
+        "client_logged_in",
+        "client_refused",
+    ]
