@@ -57,6 +57,8 @@ cdef enum note_code:
     NOTE_STOPPED = 22           # the reactor has left its loop
     NOTE_IN_DOUBT = 23          # session; the counterparty is asked about orders handed in again: a: how many
     NOTE_RECONCILED = 24        # no order is in doubt any more; b: doubts settled since the start
+    NOTE_FLUSH_WANTED = 25      # nothing is sent before LSN b is on disk: the control thread must flush
+    NOTE_TAIL_SETTLED = 26      # a lost tail is made good: the journal's mark of it may go once LSN b is on disk
 
 
 cdef struct note_t:
@@ -153,6 +155,10 @@ cdef struct node_t:
     bint truncation_due           # the owner must cut the journal after receiver.truncate_lsn, then call node_truncated
     bint promotion_due            # primary by role, but the EPOCH record did not fit yet
     uint64_t accepted_at_promotion
+    # After skipping ahead: no connection before this is on disk, or a loss of power could make the same numbers be
+    # skipped to again. 0: none
+    uint64_t flush_first_lsn
+    bint tail_told
     uint64_t doubts_settled       # of replica.doubts.settled, told
     bint first_order_noted
     bint feeds_behind             # some feed stopped at its budget: call node_settle again at once

@@ -56,7 +56,7 @@ from .session cimport (EVENT_GAP_FILLED, EVENT_LOGGED_OUT, EVENT_READY, EVENT_RE
 cdef enum:
     HELLO_INTERVAL_NS = 100000000        # until the peer is met; also the least distance of two answers to a HELLO
     WELCOME_BYTES = 1 + MAX_SESSIONS * 152   # node, then session_body_t and a name of at most CREDENTIAL_BYTES each
-    FLUSH_POLL_NS = 50000                # durability `every`: how often the flush thread's progress is looked at
+    FLUSH_POLL_NS = 50000                # how often the flush thread's progress is looked at, if something waits
     ANSWER_ROOM_BYTES = 512              # room a client's buffer must have before its next frame is handled
 
 cdef uint64_t NEVER = <uint64_t>0xFFFFFFFFFFFFFFFF
@@ -612,7 +612,16 @@ cdef void node_advance(node_t* n, const instant_t* now) noexcept nogil:
         role_on_standby(&n.role, view.joined, view.received_lsn, now)
     if n.role.transitions != n.seen_transitions or n.promotion_due:
         follow_role(n, now)
+    await_flush(n)
     move_release(n, view)
+
+
+cdef void await_flush(node_t* n) noexcept nogil:
+    if n.flush_first_lsn != 0 and n.journal.flushed_lsn >= n.flush_first_lsn:
+        n.flush_first_lsn = 0
+    if n.config.role.lost_tail and not n.role.tail_suspect and not n.tail_told and n.flush_first_lsn == 0:
+        n.tail_told = 1
+        note(n, NOTE_TAIL_SETTLED, 0, 0, n.journal.last_lsn, 0)
 
 
 cdef void move_release(node_t* n, const receiver_view_t* view) noexcept nogil:
@@ -775,8 +784,11 @@ cdef void promote(node_t* n, const instant_t* now) noexcept nogil:
     n.released_lsn = inherited
     n.fates.count = 0
     sender_start(&n.sender, n.role.epoch)
+    n.flush_first_lsn = 0
     for i in range(n.replica.session_count):
         start_session(n, i, now)
+    if n.flush_first_lsn != 0:
+        note(n, NOTE_FLUSH_WANTED, 0, 0, n.flush_first_lsn, 0)
     note(n, NOTE_PROMOTED, 0, 0, inherited + 1, n.role.epoch)
     n.first_order_noted = 0
     n.accepted_at_promotion = n.intake.accepted
@@ -797,6 +809,7 @@ cdef void start_session(node_t* n, uint16_t i, const instant_t* now) noexcept no
         if session_set_seq(s, first + link.skip_ahead, s.next_in, now) == 0:
             note(n, NOTE_SKIPPED_AHEAD, i, 0, first, s.next_out)
             n.intake.sessions[i].lossy = 1
+            n.flush_first_lsn = n.journal.last_lsn
     link.next_connect_mono_ns = now.mono_ns
     link.backoff_ns = link.min_backoff_ns
     link.endpoint = 0
@@ -839,7 +852,8 @@ cdef bint node_session_closing(node_t* n, uint16_t session) noexcept nogil:
 cdef bint node_take_connect(node_t* n, uint16_t session, const instant_t* now) noexcept nogil:
     cdef link_t* link = &n.links[session]
     if (n.sender.epoch == 0 or link.phase != LINK_IDLE or not link.enabled or link.endpoints == 0
-            or n.replica.sessions[session].state == SESSION_STOPPED or now.mono_ns < link.next_connect_mono_ns):
+            or n.flush_first_lsn != 0 or n.replica.sessions[session].state == SESSION_STOPPED
+            or now.mono_ns < link.next_connect_mono_ns):
         return 0
     n.now = now[0]
     link.phase = LINK_CONNECTING
@@ -893,7 +907,7 @@ cdef uint64_t node_deadline(const node_t* n) noexcept nogil:
                 due = min(due, link.next_connect_mono_ns)
     if n.receiver.state != RECEIVER_IDLE:
         due = min(due, receiver_deadline(&n.receiver))
-    if n.config.flush_before_release and n.journal.flushed_lsn < n.journal.last_lsn:
+    if n.flush_first_lsn != 0 or (n.config.flush_before_release and n.journal.flushed_lsn < n.journal.last_lsn):
         due = min(due, n.now.mono_ns + FLUSH_POLL_NS)
     return due
 
@@ -1038,7 +1052,8 @@ NOTE_NAMES = {
     NOTE_TRIPWIRE: "tripwire", NOTE_SKIPPED_AHEAD: "skipped_ahead", NOTE_REGISTER: "register",
     NOTE_REPLICATION_STALLED: "replication_stalled", NOTE_REGISTER_REQUEST: "register_request",
     NOTE_COMMAND_DONE: "command_done", NOTE_TRUNCATION: "truncation", NOTE_STOPPED: "stopped",
-    NOTE_IN_DOUBT: "in_doubt", NOTE_RECONCILED: "reconciled",
+    NOTE_IN_DOUBT: "in_doubt", NOTE_RECONCILED: "reconciled", NOTE_FLUSH_WANTED: "flush_wanted",
+    NOTE_TAIL_SETTLED: "tail_settled",
 }
 
 

@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 import threading
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ class NodeProcess:
         self._incident_dir = self._assembly.data_dir / "incidents"
         self._waiting: dict[int, asyncio.Future[int]] = {}
         self._next_command = 1
+        self._tasks: set[asyncio.Task[None]] = set()
         self._stopped: asyncio.Event
         self._registrar: Registrar
 
@@ -151,6 +153,7 @@ class NodeProcess:
             day_change.stop()
             await control.stop()
             await self._registrar.close()
+            await asyncio.gather(*self._tasks)
             loop.remove_reader(assembly.reactor.notify_fileno)
             await asyncio.to_thread(reactor_thread.join, STOP_TIMEOUT_S)
             await asyncio.to_thread(flusher.stop)
@@ -201,6 +204,9 @@ class NodeProcess:
             if future is not None and not future.done():
                 future.set_result(note.a)
             return
+        if note.code in ("flush_wanted", "tail_settled"):
+            self._spawn(self._flush(settled=note.code == "tail_settled"))
+            return
         log_note(note, self._session_names)
         if note.code == "stopped":
             self._stopped.set()
@@ -208,6 +214,19 @@ class NodeProcess:
         incident = self._incidents.take(note, self._numbers() if note.code == "promoted" else [])
         if incident is not None:
             self._write_incident(incident)
+
+    async def _flush(self, *, settled: bool) -> None:
+        try:
+            await asyncio.to_thread(self._assembly.journal.flush)
+            if settled:
+                await asyncio.to_thread(self._assembly.journal.tail_settled)
+        except GatewayError as error:  # the flusher meets and reports it too; until then nothing is sent
+            self._journal_failed(str(error))
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _numbers(self) -> list[tuple[int, int]]:
         """(next_out, next_in) of each session."""
