@@ -39,7 +39,7 @@ cdef struct join_reply_t:
 
 cdef struct sender_config_t:
     uint32_t datagram_bytes           # largest datagram, headers and MAC included (UDP payload)
-    uint32_t catch_up_window_bytes    # unacknowledged bytes on the way to a receiver that is behind
+    uint32_t catch_up_window_bytes    # unacknowledged bytes on the way to a receiver at a time
     uint64_t retransmit_after_ns      # first retransmission of a tail without ack; doubles up to 16 times
     uint8_t receivers                 # bit mask of the nodes we feed
 

@@ -12,7 +12,6 @@ from .journal cimport Journal, journal_at, journal_end_of_epoch
 from .record cimport record_header_t, record_padded_length
 
 cdef enum:
-    LIVE_LAG_RECORDS = 256        # a receiver no further behind is sent everything at once
     MAX_BACKOFF = 16
 
 cdef uint64_t NEVER = <uint64_t>0xFFFFFFFFFFFFFFFF
@@ -155,15 +154,12 @@ cdef void take_naks(receiver_view_t* view, const nak_range_t* ranges, uint32_t c
 
 cdef size_t poll_receiver(sender_t* s, receiver_view_t* view, uint8_t node, const instant_t* now,
                           uint8_t* buffer) noexcept nogil:
-    cdef uint64_t lag
     if view.reply_due:
         return build_reply(s, view, node, now, buffer)
     if not view.joined:
         return 0
-    if view.next_lsn <= s.journal.last_lsn:
-        lag = s.journal.last_lsn - view.next_lsn
-        if lag < LIVE_LAG_RECORDS or view.in_flight_bytes < s.config.catch_up_window_bytes:
-            return build_next(s, view, node, now, buffer)
+    if view.next_lsn <= s.journal.last_lsn and view.in_flight_bytes < s.config.catch_up_window_bytes:
+        return build_next(s, view, node, now, buffer)
     if view.nak_count:
         return build_retransmission(s, view, node, now, buffer)
     if view.retransmit_at_ns and now.mono_ns >= view.retransmit_at_ns:
