@@ -25,8 +25,8 @@ cdef enum garbled_reason:
     GARBLED_CHECKSUM = 3
     GARBLED_MSG_TYPE = 4        # 35 is not third
     GARBLED_TOO_LONG = 5
-    # A field without '=', with an empty or non-numeric tag or 0, or a data length that overruns. The frame is right: the
-    # fields before it are indexed, and bad_offset is where it starts.
+    # A field without '=', with an empty or non-numeric tag or 0, or a data length that overruns. The frame is right:
+    # the fields before it are indexed, and bad_offset is where it starts.
     GARBLED_FIELD = 6
 
 

@@ -3,17 +3,23 @@
 Bytes and time come in, records and bytes to send and one deadline go out. What survives a crash (the MsgSeqNums, the
 generation, an unanswered Logon) is derived from log records by `session_apply` alone, on the primary right after the
 append and on the standby on receipt; the rest belongs to the connection and is forgotten with it. May depend on:
-journal, parser, encoder, tags. Never does I/O, never reads a clock, never allocates after session_init.
+journal, parser, encoder, dictionary, version, tags. Never does I/O, never reads a clock, never allocates after
+session_init.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+from .dictionary cimport dictionary_t
 from .encoder cimport header_template_t
 from .instant cimport instant_t
 from .journal cimport Journal, journal_t
 from .parser cimport message_t
 from .record cimport record_header_t
 from .version cimport fix_version_t
+
+
+cdef enum:
+    APPL_VER_IDS = 10    # ApplVerID (1128): "0" to "9"
 
 
 cdef enum session_role:
@@ -122,6 +128,9 @@ cdef struct session_config_t:
     bint test_session                # TestMessageIndicator (464) in Logon, and wanted in the counterparty's
     bint send_last_processed         # LastMsgSeqNumProcessed (369) in every header
     bint orig_sending_time_optional  # PossDupFlag=Y is taken without OrigSendingTime (122)
+    uint32_t checks                  # dictionary_check bits; 0: header, trailer and numbers alone
+    const dictionary_t* dictionary   # the owner keeps it; NULL: as checks 0
+    const dictionary_t* appl_dictionaries[APPL_VER_IDS]   # FIXT: of messages with an ApplVerID (1128) of their own
 
 
 cdef struct session_t:
@@ -193,3 +202,4 @@ cdef class Session:
     cdef session_t state
     cdef readonly Journal journal
     cdef list events
+    cdef list dictionaries

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from gateway.errors import ProtocolError
 
+from .dictionary import Dictionary
 from .journal import Journal
 
 STATE_NAMES: tuple[str, ...]
@@ -58,6 +59,9 @@ class Session:
         send_last_processed: bool = False,
         orig_sending_time_optional: bool = False,
         epoch: int = 1,
+        dictionary: Dictionary | None = None,
+        appl_dictionaries: dict[str, Dictionary] | None = None,
+        checks: int = ...,
     ) -> None: ...
     def connected(self, mono_ns: int, wall_ns: int) -> None: ...
     def disconnected(self, mono_ns: int, wall_ns: int) -> None: ...

@@ -1,8 +1,8 @@
 """One FIX session: the state machine, for both roles.
 
 All changes of `state` are in `enter`. What survives a crash is changed by `session_apply` alone. May depend on:
-journal, parser, encoder, tags, txqueue, fixbody. Never does I/O, never reads a clock, never allocates after
-session_init.
+journal, parser, encoder, dictionary, version, tags, txqueue, fixbody. Never does I/O, never reads a clock, never
+allocates after session_init.
 """
 
 from typing import NamedTuple
@@ -13,20 +13,21 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset, strlen
 
+from .dictionary cimport CHECK_ALL, CHECK_UNKNOWN_MESSAGES, Dictionary, dictionary_t, dictionary_validate
 from .encoder cimport (encode_bound, encode_message, encode_resend, encode_t, template_init, write_uint,
                        write_utc_timestamp)
 from .fixbody cimport body_char, body_raw, body_t, body_text, body_uint
 from .journal cimport DIRECTION_OUT, Journal, journal_commit, journal_find, journal_reserve, journal_t
-from .parser cimport (GARBLED_FIELD, MAX_MESSAGE_BYTES, PARSE_GARBLED, PARSE_INCOMPLETE, field_is, field_t, field_uint,
-                      field_utc_timestamp, find_field, message_t, parse_message, parse_status)
+from .parser cimport (GARBLED_FIELD, MAX_MESSAGE_BYTES, PARSE_GARBLED, PARSE_INCOMPLETE, field_is, field_t,
+                      field_uint, field_utc_timestamp, find_field, message_t, parse_message, parse_status)
 from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_POSS_DUP, FLAG_RESET, RECORD_IN, RECORD_OUT, RECORD_STATE,
                       STATE_RESET, STATE_SET_SEQ, record_header_t, record_payload, record_payload_length)
 from .tags cimport *
-from .version cimport (REASON_BAD_FORMAT, REASON_COMP_ID_PROBLEM, REASON_INVALID_TAG, REASON_REQUIRED_TAG_MISSING,
-                       REASON_SENDING_TIME_PROBLEM, REASON_TAG_WITHOUT_VALUE, REASON_VALUE_INCORRECT, fix_version,
-                       reject_text)
 from .txqueue cimport (tx_clear, tx_consume, tx_free, tx_init, tx_peek, tx_push, tx_push_scratch, tx_queue_t, tx_room,
                        tx_scratch)
+from .version cimport (REASON_APPL_VER_ID, REASON_BAD_FORMAT, REASON_COMP_ID_PROBLEM, REASON_INVALID_TAG,
+                       REASON_REQUIRED_TAG_MISSING, REASON_SENDING_TIME_PROBLEM, REASON_TAG_WITHOUT_VALUE,
+                       REASON_VALUE_INCORRECT, fix_version, reject_text)
 
 cdef enum:
     MAX_FIELDS = 2048                 # of one message that are indexed
@@ -805,7 +806,11 @@ cdef const char* fault_of_logon(session_t* s, const message_t* m) noexcept nogil
     cdef const field_t* encryption = find_field(m, TAG_ENCRYPT_METHOD, 3)
     cdef const field_t* heartbeat = find_field(m, TAG_HEART_BT_INT, 3)
     cdef const field_t* test = find_field(m, TAG_TEST_MESSAGE_INDICATOR, 3)
+    cdef uint32_t tag = 0
+    cdef int reason = fault_of_content(s, m, &tag)
     cdef int64_t seconds = field_uint(m, heartbeat) if heartbeat is not NULL else -1
+    if reason >= 0:
+        return words_of_fault(s, reason, tag)
     if encryption is not NULL and not field_is(m, encryption, c'0'):
         return b"EncryptMethod (98) must be 0"
     if (test is not NULL and field_is(m, test, c'Y')) != s.config.test_session:
@@ -819,6 +824,18 @@ cdef const char* fault_of_logon(session_t* s, const message_t* m) noexcept nogil
             or (s.config.heartbeat_max_s and seconds > s.config.heartbeat_max_s)):
         return b"HeartBtInt (108) is out of the agreed range"
     return NULL
+
+
+cdef const char* words_of_fault(session_t* s, int reason, uint32_t tag) noexcept nogil:
+    """In s.text: a Logon is refused, not rejected."""
+    cdef uint32_t length = <uint32_t>strlen(reject_text(reason))
+    memcpy(s.text, reject_text(reason), length)
+    if tag:
+        memcpy(s.text + length, b": tag ", 6)
+        length += 6
+        length += write_uint(s.text + length, tag)
+    s.text[length] = 0
+    return <const char*>s.text
 
 
 cdef void accept_logon(session_t* s, const message_t* m, bint wants_reset) noexcept nogil:
@@ -1097,6 +1114,8 @@ cdef void take_in_sequence(session_t* s, const message_t* m) noexcept nogil:
     cdef uint32_t kind = m.msg_type
     if is_poss_dup(m) and not original_time_is_right(s, m):
         return
+    if not content_is_right(s, m):
+        return
     if not is_session_message(kind):
         take_application(s, m)
     elif kind == MSG_HEARTBEAT:
@@ -1115,6 +1134,34 @@ cdef void take_in_sequence(session_t* s, const message_t* m) noexcept nogil:
         take_logout(s, m)
     else:
         append_in(s, m, m.seq + 1, 0)    # a Logon that was resent
+
+
+cdef bint content_is_right(session_t* s, const message_t* m) noexcept nogil:
+    """Against the data dictionary, where there is one; answers itself what is wrong."""
+    cdef uint32_t tag = 0
+    cdef int reason = fault_of_content(s, m, &tag)
+    if reason < 0:
+        return 1
+    reject_tag(s, m, reason, tag)
+    return 0
+
+
+cdef int fault_of_content(const session_t* s, const message_t* m, uint32_t* tag) noexcept nogil:
+    """A session_reject_reason, or -1."""
+    cdef const dictionary_t* d = s.config.dictionary
+    cdef const field_t* version
+    if d is NULL or s.config.checks == 0:
+        return -1
+    if s.version.appl_ver_id and not is_session_message(m.msg_type):
+        version = find_header(m, TAG_APPL_VER_ID)
+        if version is not NULL and not field_equals(m, version, s.config.default_appl_ver_id):
+            tag[0] = TAG_APPL_VER_ID
+            d = NULL
+            if version.length == 1 and c'0' <= m.data[version.offset] <= c'9':
+                d = s.config.appl_dictionaries[m.data[version.offset] - c'0']
+            if d is NULL:
+                return REASON_APPL_VER_ID if s.config.checks & CHECK_UNKNOWN_MESSAGES else -1
+    return dictionary_validate(d, m, s.config.checks, tag)
 
 
 cdef bint original_time_is_right(session_t* s, const message_t* m) noexcept nogil:
@@ -1437,7 +1484,7 @@ cdef void tell(session_t* s, session_event event, uint64_t a, uint64_t b) noexce
 
 cdef void set_text(session_t* s, const char* text) noexcept nogil:
     cdef size_t length = min(strlen(text), sizeof(s.text) - 1)
-    memcpy(s.text, text, length)
+    memmove(s.text, text, length)
     s.text[length] = 0
 
 
@@ -1501,7 +1548,8 @@ cdef class Session:
                   bint reset_on_logout=False, bint reset_on_disconnect=False, logon_barrier=None,
                   bint send_next_expected=False, bint cancels_before_ready=False, str default_appl_ver_id="",
                   uint32_t heartbeat_min_s=0, uint32_t heartbeat_max_s=0, bint test_session=False,
-                  bint send_last_processed=False, bint orig_sending_time_optional=False, uint32_t epoch=1):
+                  bint send_last_processed=False, bint orig_sending_time_optional=False, uint32_t epoch=1,
+                  Dictionary dictionary=None, dict appl_dictionaries=None, uint32_t checks=CHECK_ALL):
         cdef session_config_t config
         if role not in ("initiator", "acceptor"):
             raise ValueError(f"role: initiator or acceptor, found {role!r}")
@@ -1535,6 +1583,12 @@ cdef class Session:
         config.test_session = test_session
         config.send_last_processed = send_last_processed
         config.orig_sending_time_optional = orig_sending_time_optional
+        self.dictionaries = [dictionary, *(appl_dictionaries or {}).values()]
+        if dictionary is not None:
+            config.dictionary = &dictionary.tables
+            config.checks = checks
+        for appl_ver_id, other in (appl_dictionaries or {}).items():
+            config.appl_dictionaries[int(appl_ver_id)] = &(<Dictionary?>other).tables
         if fix_version(config.begin_string) is NULL:
             raise ValueError(f"begin_string: FIX.4.0 to FIX.4.4 or FIXT.1.1, found {begin_string!r}")
         self.journal = journal
