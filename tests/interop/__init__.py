@@ -1,0 +1,1 @@
+"""Our sessions against those of the quickfix package."""
