@@ -230,6 +230,16 @@ class Book:
                     ],
                 )
             )
+        if not orders:
+            nothing = Order("NONE", "NONE", values.get(Tag.SYMBOL, "[N/A]"), BUY, Decimal(0), MARKET, None, status="8")
+            extra: list[tuple[int, object]] = [
+                (Tag.MASS_STATUS_REQ_ID, request),
+                (Tag.TOT_NUM_REPORTS, 0),
+                (Tag.LAST_RPT_REQUESTED, "Y"),
+                (Tag.ORD_REJ_REASON, "5"),
+                (Tag.TEXT, "no orders"),
+            ]
+            replies.append(self._status_report(nothing, extra))
         return Outcome("mass status", "", False, replies)
 
     def _status_report(self, order: Order, extra: list[tuple[int, object]]) -> Reply:

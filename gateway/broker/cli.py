@@ -13,10 +13,15 @@ from gateway.broker.options import BrokerOptions, SessionId
 from gateway.errors import ConfigError
 from gateway.logs import configure_logs
 
+DEFAULT_SESSION = "FIX.4.4:BROKER:GATEWAY"
+
 
 def broker_sim(
     port: Annotated[int, typer.Option(help="port to listen on; 0: any free one, which is printed")],
-    session: Annotated[list[str], typer.Option(help="BeginString:SenderCompID:TargetCompID; may be repeated")],
+    session: Annotated[
+        list[str] | None,
+        typer.Option(help=f"BeginString:SenderCompID:TargetCompID; may be repeated. Without: {DEFAULT_SESSION}"),
+    ] = None,
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     engine: Annotated[
         Literal["native", "quickfix"], typer.Option(help="own session core, or the quickfix package")
@@ -44,7 +49,7 @@ def broker_sim(
     options = BrokerOptions(
         host,
         port,
-        [SessionId.parse(text) for text in session],
+        [SessionId.parse(text) for text in session or [DEFAULT_SESSION]],
         ledger,
         None if store == "memory" else Path(store),
         fill,

@@ -132,6 +132,12 @@ def test_a_mass_status_tells_each_order_once():
     assert [(r[11], r[584], r[911], r[912]) for r in reports(outcome)] == [("A", "M", "2", "N"), ("C", "M", "2", "Y")]
 
 
+def test_a_mass_status_of_no_orders_is_answered():
+    outcome = book().take(MASS_STATUS, [(584, "M")], TIME)
+    (report,) = reports(outcome)
+    assert (report[39], report[584], report[911], report[912]) == ("8", "M", "0", "Y")
+
+
 def test_a_message_that_the_broker_does_not_know_is_rejected_by_name():
     outcome = book().take("E", [(34, "7")], TIME)
     assert outcome.replies[0].msg_type == "j"
