@@ -472,8 +472,14 @@ cdef void lead_in_sync(role_t* r, const instant_t* now) noexcept nogil:
         return
     if r.lost_since == 0:
         r.lost_since = now.mono_ns
+        r.read_at = 0
         set_cause(r, CAUSE_COMMAND if present else (CAUSE_SILENCE if r.loss_cause == CAUSE_NONE else r.loss_cause))
-    if not since_at_least(r.lost_since, r.config.fence_timeout_ns, now):
+    if (r.peer.alive and r.peer.role == ROLE_CANDIDATE and r.peer.epoch == r.epoch
+            and not since_at_least(r.lost_since, r.config.suspect_after_ns, now)):
+        # It takes over while we live, by command or because it did not hear us: who is first must not be a matter of
+        # luck. Should it fail, we have lost as much time as it takes to suspect it.
+        want_read(r, now)
+    elif not since_at_least(r.lost_since, r.config.fence_timeout_ns, now):
         write_in_sync(r, bit(r.config.node), now)
     elif present:
         r.solo_wanted = False   # the operator's wish could not be met: stay in sync

@@ -491,6 +491,27 @@ def test_primary_goes_solo_only_after_it_won_the_register() -> None:
     assert (node.role.state, node.role.release, node.role.cause) == (State.PRIMARY, Release.ALL, Cause.TRIPWIRE)
 
 
+def test_primary_lets_a_candidate_that_lives_finish_before_it_goes_solo() -> None:
+    node = primary_in_sync()
+    node.hears(State.CANDIDATE, 5, 5, 11)
+    request = node.asks()
+    assert request.kind is RequestKind.READ
+    node.answer(request, RegisterOutcome.VALUE, Cell(10, 6, B, mask(B)))
+    assert node.role.state is State.FENCED
+
+
+def test_primary_goes_solo_when_a_candidate_stays_one() -> None:
+    node = primary_in_sync()
+    node.hears(State.CANDIDATE, 5, 5, 11)
+    node.reads(node.role.cell)
+    node.passes(60, hearing=(State.CANDIDATE, 5))
+    request = node.asks()
+    while request.kind is RequestKind.READ:
+        node.answer(request, RegisterOutcome.VALUE, node.role.cell)
+        request = node.asks()
+    assert request.desired[1:] == (5, A, mask(A))
+
+
 def test_primary_that_cannot_reach_the_register_is_fenced_after_the_time_out() -> None:
     node = primary_in_sync()
     node.role.on_tripwire(False, node.now)
