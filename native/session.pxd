@@ -130,6 +130,7 @@ cdef struct session_config_t:
     bint orig_sending_time_optional  # PossDupFlag=Y is taken without OrigSendingTime (122)
     uint32_t checks                  # dictionary_check bits; 0: header, trailer and numbers alone
     const dictionary_t* dictionary   # the owner keeps it; NULL: as checks 0
+    const dictionary_t* session_dictionary   # FIXT: of session messages; NULL: `dictionary` has them
     const dictionary_t* appl_dictionaries[APPL_VER_IDS]   # FIXT: of messages with an ApplVerID (1128) of their own
 
 

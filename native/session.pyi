@@ -60,6 +60,7 @@ class Session:
         orig_sending_time_optional: bool = False,
         epoch: int = 1,
         dictionary: Dictionary | None = None,
+        session_dictionary: Dictionary | None = None,
         appl_dictionaries: dict[str, Dictionary] | None = None,
         checks: int = ...,
     ) -> None: ...

@@ -1152,7 +1152,9 @@ cdef int fault_of_content(const session_t* s, const message_t* m, uint32_t* tag)
     cdef const field_t* version
     if d is NULL or s.config.checks == 0:
         return -1
-    if s.version.appl_ver_id and not is_session_message(m.msg_type):
+    if s.config.session_dictionary is not NULL and is_session_message(m.msg_type):
+        d = s.config.session_dictionary
+    elif s.version.appl_ver_id and not is_session_message(m.msg_type):
         version = find_header(m, TAG_APPL_VER_ID)
         if version is not NULL and not field_equals(m, version, s.config.default_appl_ver_id):
             tag[0] = TAG_APPL_VER_ID
@@ -1549,7 +1551,8 @@ cdef class Session:
                   bint send_next_expected=False, bint cancels_before_ready=False, str default_appl_ver_id="",
                   uint32_t heartbeat_min_s=0, uint32_t heartbeat_max_s=0, bint test_session=False,
                   bint send_last_processed=False, bint orig_sending_time_optional=False, uint32_t epoch=1,
-                  Dictionary dictionary=None, dict appl_dictionaries=None, uint32_t checks=CHECK_ALL):
+                  Dictionary dictionary=None, Dictionary session_dictionary=None, dict appl_dictionaries=None,
+                  uint32_t checks=CHECK_ALL):
         cdef session_config_t config
         if role not in ("initiator", "acceptor"):
             raise ValueError(f"role: initiator or acceptor, found {role!r}")
@@ -1583,10 +1586,12 @@ cdef class Session:
         config.test_session = test_session
         config.send_last_processed = send_last_processed
         config.orig_sending_time_optional = orig_sending_time_optional
-        self.dictionaries = [dictionary, *(appl_dictionaries or {}).values()]
+        self.dictionaries = [dictionary, session_dictionary, *(appl_dictionaries or {}).values()]
         if dictionary is not None:
             config.dictionary = &dictionary.tables
             config.checks = checks
+        if session_dictionary is not None:
+            config.session_dictionary = &session_dictionary.tables
         for appl_ver_id, other in (appl_dictionaries or {}).items():
             config.appl_dictionaries[int(appl_ver_id)] = &(<Dictionary?>other).tables
         if fix_version(config.begin_string) is NULL:

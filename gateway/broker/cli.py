@@ -22,6 +22,16 @@ def broker_sim(
         list[str] | None,
         typer.Option(help=f"BeginString:SenderCompID:TargetCompID; may be repeated. Without: {DEFAULT_SESSION}"),
     ] = None,
+    mode: Annotated[
+        Literal["fill", "echo"],
+        typer.Option(help="a broker that fills orders, or one that sends them back (conformance)"),
+    ] = "fill",
+    config: Annotated[
+        Path | None, typer.Option(help="mode echo: file of its sessions, configs/conformance.toml")
+    ] = None,
+    dictionaries: Annotated[
+        Path | None, typer.Option(help="mode echo: directory of FIX40.xml ... FIX50SP2.xml, FIXT11.xml")
+    ] = None,
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     engine: Annotated[
         Literal["native", "quickfix"], typer.Option(help="own session core, or the quickfix package")
@@ -46,6 +56,9 @@ def broker_sim(
 ) -> None:
     """Runs a FIX acceptor that acknowledges, fills by a simple price model, and keeps a ledger."""
     configure_logs("info", "json")
+    if mode == "echo":
+        _echo(host, port, config, dictionaries)
+        return
     options = BrokerOptions(
         host,
         port,
@@ -73,3 +86,16 @@ def broker_sim(
     except ImportError:
         raise ConfigError("--engine quickfix: the quickfix package is not installed; pip install quickfix") from None
     run_quickfix(options)
+
+
+def _echo(host: str, port: int, config: Path | None, dictionaries: Path | None) -> None:
+    from gateway.broker.echo import echo_acceptor  # noqa: PLC0415
+    from gateway.broker.echo_config import load_echo_config  # noqa: PLC0415
+
+    if config is None:
+        raise ConfigError(
+            "--config: missing; mode echo is told its sessions by a file, such as configs/conformance.toml"
+        )
+    acceptor = echo_acceptor(host, port, load_echo_config(config), dictionaries)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(acceptor.run())

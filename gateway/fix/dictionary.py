@@ -96,6 +96,12 @@ def dictionary_in(directory: Path, begin_string: str, appl_ver_id: str = "9") ->
     return load_dictionary(directory / APPLICATION_VERSIONS[appl_ver_id], directory / TRANSPORT)
 
 
+def session_dictionary_in(directory: Path, begin_string: str) -> Dictionary | None:
+    """The dictionary that session messages have of their own: FIXT's. None: that of the version has them. Raises
+    ConfigError."""
+    return load_dictionary(directory / TRANSPORT) if begin_string == "FIXT.1.1" else None
+
+
 class _File:
     """One XML file, while its definitions go into the tables."""
 

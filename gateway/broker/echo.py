@@ -1,0 +1,106 @@
+"""`gateway broker-sim --mode echo`: an acceptor for conformance runs. It sends orders, SecurityDefinitions and Emails
+back as they came, and answers every other application message as an application that does not support it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway.broker.acceptor import Acceptor, Counterparty
+from gateway.broker.echo_config import EchoConfig, EchoSession
+from gateway.fix.dictionary import dictionary_in, session_dictionary_in
+from gateway.native.dictionary import Dictionary
+from gateway.native.journal import Journal
+from gateway.native.parser import parse
+from gateway.native.session import Event, Session
+
+NS_PER_SECOND = 10**9
+LOGOUT_TIMEOUT_NS = NS_PER_SECOND // 2
+ECHOED = frozenset({b"D", b"d", b"C"})  # NewOrderSingle, SecurityDefinition, Email
+BEFORE_BUSINESS_REJECT = ("FIX.4.0", "FIX.4.1")
+UNSUPPORTED_MESSAGE_TYPE = b"3"  # BusinessRejectReason (380)
+
+# Standard header and trailer (FIX 5.0SP2 volume 1), the group NoHops included.
+HEADER = frozenset(
+    {8, 9, 34, 35, 43, 49, 50, 52, 56, 57, 90, 91, 97, 115, 116, 122, 128, 129, 142, 143, 144, 145, 212, 213, 347, 369}
+    | {627, 628, 629, 630, 1128, 1129, 1156}
+)
+TRAILER = frozenset({10, 89, 93})
+# What came on behalf of a third party is answered to it.
+REVERSED = {115: 128, 116: 129, 144: 145, 128: 115, 129: 116, 145: 144}
+
+RawFields = list[tuple[int, bytes]]
+Dictionaries = tuple[Dictionary | None, Dictionary | None]  # of the version, and of its session messages
+
+
+class EchoCounterparty(Counterparty):
+    """One session."""
+
+    def __init__(self, sender_comp_id: str, config: EchoSession, dictionaries: Dictionaries) -> None:
+        identity = (config.begin_string, sender_comp_id, config.target_comp_id)
+        session = Session(
+            Journal.memory(max_sessions=1),
+            role="acceptor",
+            begin_string=config.begin_string,
+            sender_comp_id=sender_comp_id,
+            target_comp_id=config.target_comp_id,
+            default_appl_ver_id=config.default_appl_ver_id if config.begin_string == "FIXT.1.1" else "",
+            logout_timeout_ns=LOGOUT_TIMEOUT_NS,
+            sending_time_tolerance_ns=config.sending_time_tolerance * NS_PER_SECOND,
+            reset_on_logon=config.reset_on_logon,
+            dictionary=dictionaries[0],
+            session_dictionary=dictionaries[1],
+            checks=config.checks,
+        )
+        super().__init__(identity, session, replace_connection=False)
+        self._begin_string = config.begin_string
+        self._orders: set[bytes] = set()  # ClOrdIDs since the last Logon
+
+    def told(self, event: Event) -> None:
+        """A Logon forgets the orders of before."""
+        if event.kind == "LOGGED_ON":
+            self._orders.clear()
+
+    def take(self, message: bytes) -> None:
+        """Sends the message back, or says that it is not supported."""
+        fields: RawFields = parse(message).fields
+        values = dict(reversed(fields))
+        msg_type = values[35]
+        if msg_type not in ECHOED:
+            self.send(*self._refusal(fields, values))
+            return
+        if msg_type == b"D":
+            cl_ord_id = values.get(11, b"")
+            if values.get(97) == b"Y" and cl_ord_id in self._orders:
+                return
+            self._orders.add(cl_ord_id)
+        self.send(msg_type.decode(), encode([f for f in fields if f[0] not in HEADER and f[0] not in TRAILER]))
+
+    def _refusal(self, fields: RawFields, values: dict[int, bytes]) -> tuple[str, bytes]:
+        """BusinessMessageReject (35=j), or Reject where there is none yet."""
+        route = [(REVERSED[tag], value) for tag, value in fields if tag in REVERSED and value]
+        if self._begin_string in BEFORE_BUSINESS_REJECT:
+            return "3", encode([*route, (45, values[34]), (58, b"Unsupported message type")])
+        reason = [
+            (45, values[34]),
+            (58, b"Unsupported Message Type"),
+            (372, values[35]),
+            (380, UNSUPPORTED_MESSAGE_TYPE),
+        ]
+        return "j", encode([*route, *reason])
+
+
+def encode(fields: RawFields) -> bytes:
+    """`tag=value<SOH>` one after the other."""
+    return b"".join(b"%d=%s\x01" % field for field in fields)
+
+
+def echo_acceptor(host: str, port: int, config: EchoConfig, dictionaries: Path | None) -> Acceptor:
+    """The acceptor of a configuration. Raises ConfigError: a dictionary is missing or wrong."""
+    loaded: dict[tuple[str, str], Dictionaries] = {}
+    counterparties: list[Counterparty] = []
+    for session in config.session:
+        key = (session.begin_string, session.default_appl_ver_id)
+        if dictionaries is not None and session.checks and key not in loaded:
+            loaded[key] = (dictionary_in(dictionaries, *key), session_dictionary_in(dictionaries, session.begin_string))
+        counterparties.append(EchoCounterparty(config.sender_comp_id, session, loaded.get(key, (None, None))))
+    return Acceptor(host, port, counterparties)
