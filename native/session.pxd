@@ -95,6 +95,10 @@ cdef struct session_hooks_t:
     # A record was appended to the log by this session (OUT, IN or STATE), already applied to the session itself.
     void (*on_record)(void* context, session_t* session, const record_header_t* record) noexcept nogil
     void (*on_event)(void* context, session_t* session, session_event event, uint64_t a, uint64_t b) noexcept nogil
+    # Writes further fields of the Logon with this MsgSeqNum and SendingTime, a signature for example, each with its
+    # SOH; their length, or -1: no Logon goes out and the connection is closed. NULL: none. Not on the path of an order.
+    int (*fill_logon)(void* context, session_t* session, uint64_t seq, const uint8_t* sending_time,
+                      uint32_t sending_time_length, uint8_t* place, uint32_t capacity) noexcept nogil
 
 
 cdef struct session_config_t:
@@ -204,3 +208,5 @@ cdef class Session:
     cdef readonly Journal journal
     cdef list events
     cdef list dictionaries
+    cdef object logon_hook
+    cdef readonly object logon_error

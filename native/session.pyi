@@ -1,5 +1,6 @@
 """Face of one FIX session."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from gateway.errors import ProtocolError
@@ -25,6 +26,7 @@ class Session:
     """One session over a Journal. Times in ns."""
 
     journal: Journal
+    logon_error: Exception | None
     def __init__(
         self,
         journal: Journal,
@@ -63,6 +65,7 @@ class Session:
         session_dictionary: Dictionary | None = None,
         appl_dictionaries: dict[str, Dictionary] | None = None,
         checks: int = ...,
+        logon_hook: Callable[[int, bytes], bytes] | None = None,
     ) -> None: ...
     def connected(self, mono_ns: int, wall_ns: int) -> None: ...
     def disconnected(self, mono_ns: int, wall_ns: int) -> None: ...

@@ -14,9 +14,9 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset, strlen
 
 from .dictionary cimport CHECK_ALL, CHECK_UNKNOWN_MESSAGES, Dictionary, dictionary_t, dictionary_validate
-from .encoder cimport (encode_bound, encode_message, encode_resend, encode_t, template_init, write_uint,
-                       write_utc_timestamp)
-from .fixbody cimport body_char, body_raw, body_t, body_text, body_uint
+from .encoder cimport (TIMESTAMP_BYTES, encode_bound, encode_message, encode_resend, encode_t, template_init,
+                       write_uint, write_utc_timestamp)
+from .fixbody cimport BODY_BYTES, body_char, body_raw, body_t, body_text, body_uint
 from .journal cimport DIRECTION_OUT, Journal, journal_commit, journal_find, journal_reserve, journal_t
 from .parser cimport (GARBLED_FIELD, MAX_MESSAGE_BYTES, PARSE_GARBLED, PARSE_INCOMPLETE, field_is, field_t,
                       field_uint, field_utc_timestamp, find_field, message_t, parse_message, parse_status)
@@ -390,6 +390,8 @@ cdef uint64_t send_plain(session_t* s, char msg_type, const body_t* body) noexce
 
 cdef void send_logon(session_t* s, bint reset) noexcept nogil:
     cdef private_t* p = inside(s)
+    cdef bint again = (s.config.role == SESSION_INITIATOR and s.pending_logon_seq != 0
+                       and s.pending_logon_seq + 1 == s.next_out and not reset and not p.burn_logon)
     cdef body_t body
     body.length = 0
     body_char(&body, TAG_ENCRYPT_METHOD, c'0')
@@ -404,12 +406,30 @@ cdef void send_logon(session_t* s, bint reset) noexcept nogil:
         body_text(&body, TAG_DEFAULT_APPL_VER_ID, s.config.default_appl_ver_id,
                   <uint32_t>strlen(<char*>s.config.default_appl_ver_id))
     body_raw(&body, s.config.logon_fields, <uint32_t>strlen(<char*>s.config.logon_fields))
-    if (s.config.role == SESSION_INITIATOR and s.pending_logon_seq != 0 and s.pending_logon_seq + 1 == s.next_out
-            and not reset and not p.burn_logon):
+    if not fill_logon(s, &body, s.pending_logon_seq if again else s.next_out):
+        set_text(s, b"the Logon could not be signed or filled")
+        close_session(s, DISCONNECT_LOGON_REFUSED)
+    elif again:
         repeat_logon(s, &body)
-        return
-    p.burn_logon = 0
-    send_plain(s, c'A', &body)
+    else:
+        p.burn_logon = 0
+        send_plain(s, c'A', &body)
+
+
+cdef bint fill_logon(session_t* s, body_t* body, uint64_t seq) noexcept nogil:
+    """Fields that the owner computes from the header."""
+    cdef uint8_t stamp[TIMESTAMP_BYTES]
+    cdef uint32_t stamp_length
+    cdef int length
+    if s.hooks.fill_logon is NULL:
+        return 1
+    stamp_length = write_utc_timestamp(stamp, inside(s).now.wall_ns, s.config.timestamp_digits)
+    length = s.hooks.fill_logon(s.hooks.context, s, seq, stamp, stamp_length, body.bytes + body.length,
+                                BODY_BYTES - body.length)
+    if length < 0:
+        return 0
+    body.length += <uint32_t>length
+    return 1
 
 
 cdef void repeat_logon(session_t* s, const body_t* body) noexcept nogil:
@@ -1535,8 +1555,27 @@ cdef void face_on_event(void* context, session_t* s, session_event event, uint64
         (<Session>context).events.append(Event(EVENT_NAMES[event], a, b, text))
 
 
+cdef int face_fill_logon(void* context, session_t* s, uint64_t seq, const uint8_t* sending_time,
+                         uint32_t sending_time_length, uint8_t* place, uint32_t capacity) noexcept nogil:
+    with gil:
+        session = <Session>context
+        try:
+            fields = bytes(session.logon_hook(seq, sending_time[:sending_time_length]))
+        except Exception as error:
+            session.logon_error = error
+            return -1
+        if len(fields) > capacity or (fields and not fields.endswith(b"\x01")):
+            session.logon_error = ValueError(f"fields of a Logon: at most {capacity} bytes, each field with its SOH")
+            return -1
+        memcpy(place, <const char*>fields, len(fields))
+        return <int>len(fields)
+
+
 cdef class Session:
     """One session over a Journal. Times are given in ns: `mono_ns` for timers, `wall_ns` for SendingTime.
+
+    `logon_hook(MsgSeqNum, SendingTime as bytes)` gives further fields of each Logon, b"553=..\\x01", such as a
+    signature; what it raises is kept in `logon_error`, and the connection is closed.
 
     Raises ValueError for identifiers that are too long, MemoryError.
     """
@@ -1552,7 +1591,7 @@ cdef class Session:
                   uint32_t heartbeat_min_s=0, uint32_t heartbeat_max_s=0, bint test_session=False,
                   bint send_last_processed=False, bint orig_sending_time_optional=False, uint32_t epoch=1,
                   Dictionary dictionary=None, Dictionary session_dictionary=None, dict appl_dictionaries=None,
-                  uint32_t checks=CHECK_ALL):
+                  uint32_t checks=CHECK_ALL, logon_hook=None):
         cdef session_config_t config
         if role not in ("initiator", "acceptor"):
             raise ValueError(f"role: initiator or acceptor, found {role!r}")
@@ -1604,6 +1643,9 @@ cdef class Session:
         self.state.hooks.context = <void*>self
         self.state.hooks.on_message = face_on_message
         self.state.hooks.on_event = face_on_event
+        self.logon_hook = logon_hook
+        if logon_hook is not None:
+            self.state.hooks.fill_logon = face_fill_logon
         for record in journal.records():
             self._apply(record.raw)
 

@@ -1,5 +1,8 @@
 """Logging on: both roles, both versions, what is refused, and a Logon that had no answer."""
 
+import base64
+import hmac
+
 import pytest
 
 from gateway.errors import ProtocolError
@@ -384,3 +387,44 @@ def test_what_crosses_our_reset_is_dropped():
     peer.heard()
     assert clordids(peer.events) == []
     assert peer.session.next_in == 2
+
+
+def prehash(logon: dict[int, str], passphrase: bytes) -> bytes:
+    return b"\x01".join([*(logon[tag].encode() for tag in (52, 35, 34, 49, 56)), passphrase])
+
+
+def signed(secret: bytes, passphrase: bytes):
+    """As some venues want it: HMAC-SHA256 over SendingTime, MsgType, MsgSeqNum, CompIDs and a passphrase."""
+
+    def hook(seq: int, sending_time: bytes) -> bytes:
+        parts = [sending_time, b"A", b"%d" % seq, b"GW", b"BROKER", passphrase]
+        signature = base64.b64encode(hmac.digest(secret, b"\x01".join(parts), "sha256"))
+        return b"95=%d\x0196=%s\x01554=%s\x01" % (len(signature), signature, passphrase)
+
+    return hook
+
+
+def test_a_logon_may_be_signed_over_its_own_header():
+    peer = Scripted("initiator", logon_hook=signed(b"key", b"open sesame"))
+    for _ in range(2):  # the second goes under the same number at another time
+        peer.session.connected(*peer.clock.now)
+        (logon,) = peer.heard()
+        expected = base64.b64encode(hmac.digest(b"key", prehash(logon, b"open sesame"), "sha256")).decode()
+        assert (logon[96], logon[554], logon[34]) == (expected, "open sesame", "1")
+        peer.clock.move(1)
+        peer.session.disconnected(*peer.clock.now)
+
+
+@pytest.mark.parametrize("result", [RuntimeError("no key"), b"96=x", b"96=" + b"x" * 2000 + b"\x01", None])
+def test_a_logon_that_cannot_be_signed_is_not_sent(result):
+    def hook(seq: int, sending_time: bytes) -> bytes:
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    peer = Scripted("initiator", logon_hook=hook)
+    peer.session.connected(*peer.clock.now)
+    assert peer.heard() == []
+    assert peer.session.closing
+    assert peer.session.next_out == 1
+    assert peer.session.logon_error is not None
