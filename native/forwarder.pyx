@@ -3,34 +3,20 @@
 What the gateway needs beyond these times is its own; the rest is the operating system's.
 """
 
-from libc.errno cimport EAGAIN, EINTR, errno as c_errno
 from libc.stdint cimport uint8_t, uint64_t
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from posix.time cimport CLOCK_MONOTONIC
+
+from .spin cimport spin_clock_ns, spin_read
 
 cdef extern from "sys/socket.h" nogil:
     ssize_t c_send "send" (int fd, const void* data, size_t size, int flags)
     ssize_t c_recv "recv" (int fd, void* data, size_t size, int flags)
-    int MSG_DONTWAIT
     int MSG_NOSIGNAL
 
 cdef enum:
     BUFFER_BYTES = 4096
     CLOSED = -1
     TIMEOUT_NS = 5000000000
-
-
-cdef inline uint64_t monotonic_ns() noexcept nogil:
-    cdef timespec t
-    clock_gettime(CLOCK_MONOTONIC, &t)
-    return <uint64_t>t.tv_sec * 1000000000 + <uint64_t>t.tv_nsec
-
-
-cdef ssize_t poll(int fd, uint8_t* buffer) noexcept nogil:
-    """Bytes read, 0: none there, CLOSED."""
-    cdef ssize_t size = c_recv(fd, buffer, BUFFER_BYTES, MSG_DONTWAIT)
-    if size > 0:
-        return size
-    return 0 if size < 0 and (c_errno == EAGAIN or c_errno == EINTR) else CLOSED
 
 
 def forward(int client_fd, int broker_fd, int standby_fd=-1) -> None:
@@ -43,14 +29,14 @@ def forward(int client_fd, int broker_fd, int standby_fd=-1) -> None:
     cdef ssize_t size
     with nogil:
         while True:
-            size = poll(client_fd, buffer)
+            size = spin_read(client_fd, buffer, BUFFER_BYTES)
             if size > 0 and standby_fd >= 0:
                 c_send(standby_fd, buffer, size, 0)
-                while poll(standby_fd, echoed) == 0:
+                while spin_read(standby_fd, echoed, BUFFER_BYTES) == 0:
                     pass
             if size == CLOSED or (size > 0 and c_send(broker_fd, buffer, size, MSG_NOSIGNAL) < 0):
                 break
-            size = poll(broker_fd, buffer)
+            size = spin_read(broker_fd, buffer, BUFFER_BYTES)
             if size == CLOSED or (size > 0 and c_send(client_fd, buffer, size, MSG_NOSIGNAL) < 0):
                 break
 
@@ -82,26 +68,26 @@ def measure_forward(int client_fd, int broker_fd, bytes order not None, bytes ex
     cdef bint failed = 0
     with nogil:
         for row in range(times.shape[0]):
-            times[row, 0] = monotonic_ns()
+            times[row, 0] = spin_clock_ns(CLOCK_MONOTONIC)
             c_send(client_fd, order_bytes, order_length, MSG_NOSIGNAL)
             failed = not read_all(broker_fd, buffer, order_length, &times[row, 1])
-            times[row, 2] = monotonic_ns()
+            times[row, 2] = spin_clock_ns(CLOCK_MONOTONIC)
             c_send(broker_fd, execution_bytes, execution_length, MSG_NOSIGNAL)
             failed = failed or not read_all(client_fd, buffer, execution_length, &times[row, 3])
             if failed:
                 break
-            while monotonic_ns() < times[row, 3] + pause_ns:
+            while spin_clock_ns(CLOCK_MONOTONIC) < times[row, 3] + pause_ns:
                 pass
     if failed:
         raise RuntimeError(f"order {row + 1}: no answer")
 
 
 cdef bint read_all(int fd, uint8_t* buffer, ssize_t length, uint64_t* at_ns) noexcept nogil:
-    cdef uint64_t deadline = monotonic_ns() + TIMEOUT_NS
+    cdef uint64_t deadline = spin_clock_ns(CLOCK_MONOTONIC) + TIMEOUT_NS
     cdef ssize_t size
     while length > 0:
-        size = poll(fd, buffer)
-        at_ns[0] = monotonic_ns()
+        size = spin_read(fd, buffer, BUFFER_BYTES)
+        at_ns[0] = spin_clock_ns(CLOCK_MONOTONIC)
         if size == CLOSED or at_ns[0] > deadline:
             return 0
         length -= size

@@ -5,11 +5,10 @@ the broker answers with an ExecutionReport (35=8), and the client's MESSAGE fram
 polled without sleeping, so the thread needs a core of its own.
 """
 
-from libc.errno cimport EAGAIN, EINTR, errno as c_errno
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove, memset
-from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
+from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME
 
 from .clientwire cimport (FRAME_HEADER_BYTES, FRAME_MESSAGE, FRAME_REJECTED, FRAME_SUBMIT, frame_available,
                           frame_header_t)
@@ -18,11 +17,10 @@ from .parser cimport message_t
 from .record cimport record_header_t
 from .session cimport (SEND_OK, SESSION_READY, Session, session_on_bytes, session_on_timer, session_send_application,
                        session_t, session_tx_consume, session_tx_peek)
+from .spin cimport spin_clock_ns, spin_read
 
 cdef extern from "sys/socket.h" nogil:
     ssize_t c_send "send" (int fd, const void* data, size_t size, int flags)
-    ssize_t c_recv "recv" (int fd, void* data, size_t size, int flags)
-    int MSG_DONTWAIT
     int MSG_NOSIGNAL
 
 cdef enum:
@@ -36,12 +34,6 @@ FAILURES = {
     FAILED_CLOSED: "a connection was closed",
     FAILED_REFUSED: "an order was refused",
 }
-
-
-cdef inline uint64_t clock_ns(int which) noexcept nogil:
-    cdef timespec t
-    clock_gettime(which, &t)
-    return <uint64_t>t.tv_sec * 1000000000 + <uint64_t>t.tv_nsec
 
 
 cdef void on_order(void* context, session_t* session, const message_t* message,
@@ -103,7 +95,7 @@ cdef class Probe:
                 if failed:
                     break
                 until = times[row, 3] + pause_ns
-                while clock_ns(CLOCK_MONOTONIC) < until:
+                while spin_clock_ns(CLOCK_MONOTONIC) < until:
                     pass
         if failed:
             raise RuntimeError(f"order {self.number}: {FAILURES[failed]}")
@@ -114,7 +106,7 @@ cdef class Probe:
         cdef instant_t now
         if self._read_broker(&at_ns) != 0:
             raise RuntimeError("the gateway closed its FIX connection")
-        now = instant_t(clock_ns(CLOCK_MONOTONIC), clock_ns(CLOCK_REALTIME))
+        now = instant_t(spin_clock_ns(CLOCK_MONOTONIC), spin_clock_ns(CLOCK_REALTIME))
         session_on_timer(&self.session.state, &now)
         self._flush_broker()
         return self.session.state.state == SESSION_READY
@@ -128,7 +120,7 @@ cdef class Probe:
         cdef int failed
         self.number += 1
         write_digits(self.frame + self.digits_offset, self.number)
-        times[0] = clock_ns(CLOCK_MONOTONIC)
+        times[0] = spin_clock_ns(CLOCK_MONOTONIC)
         deadline = times[0] + PROBE_TIMEOUT_NS
         if c_send(self.client.fd, self.frame, self.frame_length, MSG_NOSIGNAL) != <ssize_t>self.frame_length:
             return FAILED_CLOSED
@@ -136,34 +128,32 @@ cdef class Probe:
             failed = self._read_broker(&times[1])
             if failed:
                 return failed
-            if clock_ns(CLOCK_MONOTONIC) > deadline:
+            if spin_clock_ns(CLOCK_MONOTONIC) > deadline:
                 return FAILED_TIMEOUT
-        now = instant_t(clock_ns(CLOCK_MONOTONIC), clock_ns(CLOCK_REALTIME))
+        now = instant_t(spin_clock_ns(CLOCK_MONOTONIC), spin_clock_ns(CLOCK_REALTIME))
         if session_send_application(&self.session.state, b"8", 1, self.execution, self.execution_length, 0, 0, 0, 0,
                                     &now, &record) != SEND_OK:
             return FAILED_REFUSED
-        times[2] = clock_ns(CLOCK_MONOTONIC)
+        times[2] = spin_clock_ns(CLOCK_MONOTONIC)
         self._flush_broker()
         while self.executions_read == executions:
             failed = self._read_client()
             if failed:
                 return failed
-            if clock_ns(CLOCK_MONOTONIC) > deadline:
+            if spin_clock_ns(CLOCK_MONOTONIC) > deadline:
                 return FAILED_TIMEOUT
-        times[3] = clock_ns(CLOCK_MONOTONIC)
+        times[3] = spin_clock_ns(CLOCK_MONOTONIC)
         return 0
 
     cdef int _read_broker(self, uint64_t* at_ns) noexcept nogil:
         """Takes what has come; at_ns: when, if something has."""
         cdef probe_stream_t* s = &self.broker
-        cdef ssize_t size = c_recv(s.fd, s.bytes + s.filled, PROBE_BUFFER_BYTES - s.filled, MSG_DONTWAIT)
+        cdef ssize_t size = spin_read(s.fd, s.bytes + s.filled, PROBE_BUFFER_BYTES - s.filled)
         cdef instant_t now
-        if size < 0 and (c_errno == EAGAIN or c_errno == EINTR):
-            return 0
         if size <= 0:
-            return FAILED_CLOSED
-        at_ns[0] = clock_ns(CLOCK_MONOTONIC)
-        now = instant_t(at_ns[0], clock_ns(CLOCK_REALTIME))
+            return FAILED_CLOSED if size < 0 else 0
+        at_ns[0] = spin_clock_ns(CLOCK_MONOTONIC)
+        now = instant_t(at_ns[0], spin_clock_ns(CLOCK_REALTIME))
         s.filled += <uint32_t>size
         use_up(s, session_on_bytes(&self.session.state, s.bytes, s.filled, &now))
         self._flush_broker()
@@ -171,14 +161,12 @@ cdef class Probe:
 
     cdef int _read_client(self) noexcept nogil:
         cdef probe_stream_t* s = &self.client
-        cdef ssize_t size = c_recv(s.fd, s.bytes + s.filled, PROBE_BUFFER_BYTES - s.filled, MSG_DONTWAIT)
+        cdef ssize_t size = spin_read(s.fd, s.bytes + s.filled, PROBE_BUFFER_BYTES - s.filled)
         cdef const frame_header_t* header
         cdef size_t used = 0
         cdef ssize_t length
-        if size < 0 and (c_errno == EAGAIN or c_errno == EINTR):
-            return 0
         if size <= 0:
-            return FAILED_CLOSED
+            return FAILED_CLOSED if size < 0 else 0
         s.filled += <uint32_t>size
         while True:
             length = <ssize_t>frame_available(s.bytes + used, s.filled - used)
@@ -201,7 +189,7 @@ cdef class Probe:
             size = session_tx_peek(&self.session.state, <uint64_t>-1, &data)
             if size == 0 or c_send(self.broker.fd, data, size, MSG_NOSIGNAL) != <ssize_t>size:
                 return
-            now = instant_t(clock_ns(CLOCK_MONOTONIC), clock_ns(CLOCK_REALTIME))
+            now = instant_t(spin_clock_ns(CLOCK_MONOTONIC), spin_clock_ns(CLOCK_REALTIME))
             session_tx_consume(&self.session.state, size, &now)
 
 

@@ -3,7 +3,7 @@
 from cpython.array cimport array
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from posix.time cimport CLOCK_MONOTONIC
 
 from .datagram cimport MAX_DATAGRAM_BYTES, OPEN_OK, channel_open, channel_t, datagram_header_t
 from .instant cimport instant_t
@@ -13,6 +13,7 @@ from .record cimport RECORD_OUT, record_header_t, record_payload
 from .sender cimport Sender, sender_on_datagram, sender_poll
 from .session cimport (SEND_OK, Session, session_hooks_t, session_on_bytes, session_send_application,
                        session_tx_consume, session_tx_peek)
+from .spin cimport spin_clock_ns
 
 cdef extern from "sys/socket.h" nogil:
     ssize_t c_send "send" (int fd, const void* data, size_t size, int flags)
@@ -21,12 +22,6 @@ cdef extern from "sys/socket.h" nogil:
 
 cdef enum:
     ROUND_TRIP_TIMEOUT_NS = 1000000000
-
-
-cdef inline uint64_t monotonic_ns() noexcept nogil:
-    cdef timespec t
-    clock_gettime(CLOCK_MONOTONIC, &t)
-    return <uint64_t>t.tv_sec * 1000000000 + <uint64_t>t.tv_nsec
 
 
 def measure_send(Session session not None, bytes body not None, uint32_t clordid_length, uint32_t count) -> array:
@@ -49,13 +44,13 @@ def measure_send(Session session not None, bytes body not None, uint32_t clordid
         for i in range(count):
             now.mono_ns += 1000
             now.wall_ns += 1000
-            start = monotonic_ns()
+            start = spin_clock_ns(CLOCK_MONOTONIC)
             failed = session_send_application(&session.state, b"D", 1, fields, length, 3, clordid_length, 1, 0, &now,
                                               &record) != SEND_OK
             if failed:
                 break
             session_tx_consume(&session.state, session_tx_peek(&session.state, <uint64_t>-1, &data), &now)
-            taken[i] = <double>(monotonic_ns() - start)
+            taken[i] = <double>(spin_clock_ns(CLOCK_MONOTONIC) - start)
     if failed:
         raise RuntimeError(f"message {i + 1} was not taken")
     return result
@@ -74,14 +69,14 @@ def measure_receive(Session session not None, bytes stream not None, uint32_t pi
     cdef session_hooks_t hooks = session.state.hooks
     cdef uint64_t start
     memset(&session.state.hooks, 0, sizeof(session_hooks_t))     # the face's make Python objects
-    start = monotonic_ns()
+    start = spin_clock_ns(CLOCK_MONOTONIC)
     with nogil:
         while used < size:
             more = session_on_bytes(&session.state, data + used, min(<size_t>piece_bytes, size - used), &now)
             if more == 0:
                 break
             used += more
-        start = monotonic_ns() - start
+        start = spin_clock_ns(CLOCK_MONOTONIC) - start
     session.state.hooks = hooks
     if used != size:
         raise RuntimeError(f"the session stopped at byte {used} of {size}")
@@ -103,12 +98,12 @@ def measure_round_trip(Sender sender not None, Receiver receiver not None, int p
     taken = result
     with nogil:
         for i in range(count):
-            start = monotonic_ns()
+            start = spin_clock_ns(CLOCK_MONOTONIC)
             append(sender, payload_bytes)
             failed = exchange(sender, receiver, primary_fd, standby_fd, start)
             if failed:
                 break
-            taken[i] = <double>(monotonic_ns() - start)
+            taken[i] = <double>(spin_clock_ns(CLOCK_MONOTONIC) - start)
     if failed:
         raise RuntimeError(f"record {i + 1} was not acknowledged within a second")
     return result
@@ -139,7 +134,7 @@ cdef int exchange(Sender sender, Receiver receiver, int primary_fd, int standby_
     cdef size_t size
     cdef uint8_t node = 0
     while sender.sender.views[1].received_lsn < sender.sender.journal.last_lsn:
-        now.mono_ns = monotonic_ns()
+        now.mono_ns = spin_clock_ns(CLOCK_MONOTONIC)
         if now.mono_ns - start > ROUND_TRIP_TIMEOUT_NS:
             return -1
         size = sender_poll(&sender.sender, &now, buffer, &node)
