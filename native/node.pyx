@@ -805,7 +805,9 @@ cdef void start_session(node_t* n, uint16_t i, const instant_t* now) noexcept no
     s.epoch = n.role.epoch
     n.intake.sessions[i].lossy = n.replica.skipped[i] or (not link.sync and n.role.epoch > 1)
     # What an async primary released may be missing here: no number of that window may be used for something else.
-    if (n.role.skip_ahead or not link.sync) and link.skip_ahead and n.role.cause != CAUSE_SWITCHOVER and first > 1:
+    # Of a suspect log even number 1: it may have lost all.
+    if (link.skip_ahead and n.role.cause != CAUSE_SWITCHOVER
+            and (n.role.skip_ahead or (not link.sync and first > 1))):
         if session_set_seq(s, first + link.skip_ahead, s.next_in, now) == 0:
             note(n, NOTE_SKIPPED_AHEAD, i, 0, first, s.next_out)
             n.intake.sessions[i].lossy = 1

@@ -1444,8 +1444,9 @@ cdef bint queue_resend(session_t* s, const record_header_t* record) noexcept nog
     place = tx_scratch(&p.tx, bound)
     if place is NULL:
         return 0
-    length = encode_resend(&s.header, record_payload(record), record_payload_length(record), p.now.wall_ns,
-                           place, bound)
+    # A clock that was set back must not make SendingTime earlier than OrigSendingTime: that would be rejected.
+    length = encode_resend(&s.header, record_payload(record), record_payload_length(record),
+                           max(p.now.wall_ns, record.time_ns), place, bound)
     if length > 0:
         tx_push_scratch(&p.tx, place, <uint32_t>length, record.lsn)
     return 1

@@ -31,6 +31,7 @@ cdef enum world_event:
     EVENT_RESTART = 14             # a: node
     EVENT_CHECK = 15               # healed?
     EVENT_CLIENT_BACK = 16         # a: client
+    EVENT_CYCLE = 17               # a: node: an operator restarts it
 
 
 # What can go wrong. `target`: node, client or session; `duration`: until it is made good; `param`: see each.
@@ -112,6 +113,7 @@ cdef struct simnode_t:
     uint64_t paused_until
     uint64_t timer_at              # of the earliest timer event that is scheduled
     int32_t crash_in               # steps; -1: not
+    uint64_t restart_at            # when it dies so
     uint64_t mono_base             # clock of the host: mono_base + (now - true_base) x (1 + drift)
     uint64_t true_base
     int64_t drift_ppm

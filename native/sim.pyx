@@ -28,12 +28,12 @@ from .simbroker cimport (broker_ask_for_all, broker_drain, broker_idle, broker_i
                          broker_on_connected, broker_on_disconnected, broker_t)
 from .simclient cimport (SIM_CLOSING, SIM_CONNECTING, SIM_DOWN, SIM_STANDBY, simclient_init, simclient_new_order,
                          simclient_on_bytes, simclient_on_connected, simclient_on_disconnected,
-                         simclient_tell_positions, simclient_t)
+                         simclient_ping, simclient_tell_positions, simclient_t)
 from .simnet cimport (CONNECTION_CLIENT, CONNECTION_SESSION, CONNECTION_TRIPWIRE, EVENT_CLOSE, EVENT_CONNECT,
                       EVENT_CONNECTED, EVENT_DATA, EVENT_DATAGRAM, EVENT_REFUSED, LINK_BROKER, LINK_CLIENT,
                       LINK_PATH_A, LINK_PATH_B, LINK_REGISTER, LINK_TRIPWIRE, MAX_CONNECTIONS, NET_EVENTS,
-                      connection_t, net_accept, net_close, net_connect, net_datagram, net_free, net_holds, net_init,
-                      net_message, net_power_lost, net_refuse, net_send)
+                      connection_t, net_accept, net_close, net_connect, net_datagram, net_free, net_hold_until, net_holds, net_init,
+                      net_message, net_power_lost, net_refuse, net_send, net_take)
 from .simqueue cimport event_t, queue_again, queue_pop, queue_push
 from .simrandom cimport random_below, random_chance
 from .simtruth cimport (BROKEN_NONE, TRUE_CLIENTS, TRUE_SESSIONS, truth_all_delivered, truth_audit, truth_forget,
@@ -44,6 +44,7 @@ cdef enum:
     DATAGRAMS_PER_TURN = 256
     TRIPWIRE_RETRY_NS = 20000000
     CLIENT_TURN_NS = 20000000
+    CLIENT_PATIENCE_NS = 500000000     # silence after which it connects anew
     CHECK_NS = 20000000
     LONGEST_SLEEP_NS = 20000000
     PPM = 1000000
@@ -231,6 +232,10 @@ cdef class World:
                 self._boot(a)
         elif e.kind == EVENT_CHECK:
             self._check_healed()
+        elif e.kind == EVENT_CYCLE:
+            self.nodes[a].restart_at = 0
+            if self.nodes[a].up:
+                self._kill(a)
         elif e.kind == EVENT_CLIENT_BACK:
             self.clients[a].down = 0
         free(e.data)
@@ -244,7 +249,7 @@ cdef class World:
         if net_holds(&self.net, e):
             return
         c = &self.net.connections[e.b]
-        if self._connection_waits(c, e):
+        if self._connection_waits(c, e) or not net_take(&self.net, e):
             return
         if e.kind == EVENT_CONNECT:
             self._accept(e.b, c)
@@ -268,15 +273,20 @@ cdef class World:
 
     cdef bint _connection_waits(self, connection_t* c, event_t* e) noexcept nogil:
         """For a process that is paused or does not read."""
-        cdef int side = 1 if e.kind == EVENT_CONNECT else (0 if e.kind <= EVENT_REFUSED else e.a)
-        if c.kind == CONNECTION_TRIPWIRE:
-            return self._held_by_pause(1 - side, e)
-        if (c.kind == CONNECTION_SESSION) == (side == 0):
-            return self._held_by_pause(c.node, e)
-        if c.kind == CONNECTION_SESSION and self.net.now < self.muted_until[c.other]:
-            queue_again(&self.net.queue, e, self.muted_until[c.other])
-            return 1
-        return 0
+        cdef uint16_t i = 1 - e.a if c.kind == CONNECTION_TRIPWIRE else c.node
+        cdef uint64_t until = 0
+        if c.kind == CONNECTION_TRIPWIRE or (c.kind == CONNECTION_SESSION) == (e.a == 0):
+            if self.nodes[i].up:
+                until = self.nodes[i].paused_until
+        elif c.kind == CONNECTION_SESSION:
+            until = self.muted_until[c.other]
+        if self.net.now >= until:
+            return 0
+        if e.number == 0:
+            queue_again(&self.net.queue, e, until)
+        else:
+            net_hold_until(&self.net, e, until)
+        return 1
 
     cdef bint _held_by_pause(self, uint16_t i, event_t* e) noexcept nogil:
         if not self.nodes[i].up or self.net.now >= self.nodes[i].paused_until:
@@ -351,6 +361,7 @@ cdef class World:
         cdef int32_t k
         cdef int side
         self.nodes[i].up = 0
+        self._restart_at(i, max(self.net.now, self.nodes[i].restart_at))
         for k in range(MAX_CONNECTIONS):
             side = self._side_of(&self.net.connections[k], i)
             if side >= 0 and self.net.connections[k].open[side]:
@@ -384,6 +395,7 @@ cdef class World:
             for lsn in range(kept + 1, last + 1):
                 if journal_at(other, lsn) is NULL or journal_at(other, lsn).crc != journal_at(s.journal, lsn).crc:
                     self.gone = 1
+                    self.truth.gone = 1
         with gil:
             self.journals[i].truncate(kept)
             self.journals[i].flush()               # what is there after the loss is on the disk
@@ -724,6 +736,7 @@ cdef class World:
             broker_on_bytes(&self.brokers[c.other], data, size, &now)
             self._broker_turn(c.other)
         elif c.kind == CONNECTION_CLIENT and side == 0:
+            self.clients[c.other].links[c.node].heard_at = self.net.now
             simclient_on_bytes(&self.clients[c.other], c.node, data, size)
             self._client_flush(c.other)
         elif self.nodes[i].up:
@@ -855,8 +868,15 @@ cdef class World:
             if c.links[link].phase == SIM_DOWN:
                 c.links[link].connection = net_connect(&self.net, CONNECTION_CLIENT, link, <uint8_t>k)
                 c.links[link].phase = SIM_CONNECTING
+                c.links[link].heard_at = self.net.now
+            elif self.net.now - c.links[link].heard_at > CLIENT_PATIENCE_NS:
+                net_close(&self.net, c.links[link].connection, 0, 0)
+                simclient_on_disconnected(c, link)
             elif c.links[link].phase == SIM_STANDBY:
                 simclient_tell_positions(c, link)
+                simclient_ping(c, link)
+            else:
+                simclient_ping(c, link)
         self._client_flush(k)
         queue_push(&self.net.queue, self.net.now + CLIENT_TURN_NS, EVENT_CLIENT_TURN, k, 0, 0, NULL, 0)
 
@@ -940,9 +960,9 @@ cdef class World:
         if f.kind == FAULT_KILL:
             if self.nodes[node].up:
                 self.nodes[node].crash_in = f.param
+                self.nodes[node].restart_at = end
                 if f.param == 0:
                     self._step(node)
-            self._restart_at(node, end)
         elif f.kind == FAULT_POWER:
             if self.nodes[node].host_up:
                 self._power_off(node)
@@ -991,6 +1011,8 @@ cdef class World:
             self.nodes[node].stalled_until = max(self.nodes[node].stalled_until, end)
         elif f.kind >= FAULT_TAKEOVER:
             self._command(node, f.kind)
+            if f.kind == FAULT_SOLO:       # holds until the standby has left: the operator restarts it
+                queue_push(&self.net.queue, end, EVENT_CYCLE, 1 - node, 0, 0, NULL, 0)
         else:
             self._broker_fault(f.kind, session, end)
 

@@ -29,6 +29,7 @@ cdef struct simlink_t:
     sim_phase phase
     int32_t connection           # of the world; -1: none
     uint32_t epoch
+    uint64_t heard_at            # kept by the world: virtual ns of the latest bytes
     uint32_t filled
     uint32_t out_size
     uint8_t rx[SIM_RX_BYTES]
@@ -57,3 +58,4 @@ cdef void simclient_on_bytes(simclient_t* c, int link, const uint8_t* data, uint
 cdef void simclient_new_order(simclient_t* c, uint8_t session) noexcept nogil
 # To a standby: what has been read by now.
 cdef void simclient_tell_positions(simclient_t* c, int link) noexcept nogil
+cdef void simclient_ping(simclient_t* c, int link) noexcept nogil

@@ -4,11 +4,11 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
 
 from .clientwire cimport (CLIENT_PROTOCOL_VERSION, FATE_GAP_FILLED, FRAME_ACCEPTED, FRAME_ERROR, FRAME_FATE,
-                          FRAME_HEADER_BYTES, FRAME_LOGIN, FRAME_MESSAGE, FRAME_ORDER_STATE, FRAME_POSITIONS,
-                          FRAME_REJECTED, FRAME_STANDBY, FRAME_SUBMIT, FRAME_WELCOME, SUBMIT_AGAIN, frame_available,
+                          FRAME_HEADER_BYTES, FRAME_LOGIN, FRAME_MESSAGE, FRAME_ORDER_STATE, FRAME_PING,
+                          FRAME_POSITIONS, FRAME_REJECTED, FRAME_STANDBY, FRAME_SUBMIT, FRAME_WELCOME, SUBMIT_AGAIN, frame_available,
                           frame_header_t, login_body_t, position_t)
 from .orders cimport ORDER_REFUSED, ORDER_UNKNOWN
-from .simtruth cimport (TRUE_CLORDID_BYTES, TRUE_SESSIONS, truth_clordid, truth_delivered, truth_new_order,
+from .simtruth cimport (TRUE_CLORDID_BYTES, TRUE_SESSIONS, scan_tag, truth_clordid, truth_delivered, truth_new_order,
                         truth_order_of, truth_t, truth_told_accepted, truth_told_rejected, truth_told_unknown)
 
 cdef enum:
@@ -165,7 +165,7 @@ cdef void take_welcome(simclient_t* c, int link, uint32_t epoch) noexcept nogil:
 cdef void take_told(simclient_t* c, const frame_header_t* header, const uint8_t* body, uint32_t length) noexcept nogil:
     cdef int32_t order
     if header.type == FRAME_MESSAGE:
-        take_message(c, header)
+        take_message(c, header, body, length)
     elif header.type == FRAME_ACCEPTED:
         order = settle(c, body, length)
         if order >= 0:
@@ -188,8 +188,11 @@ cdef void take_told(simclient_t* c, const frame_header_t* header, const uint8_t*
             truth_told_unknown(c.truth, order)
 
 
-cdef void take_message(simclient_t* c, const frame_header_t* header) noexcept nogil:
+cdef void take_message(simclient_t* c, const frame_header_t* header, const uint8_t* body,
+                       uint32_t size) noexcept nogil:
     cdef uint16_t session = header.session
+    cdef uint32_t length = 0
+    cdef const uint8_t* kind = scan_tag(body, size, "35", &length)
     if session >= TRUE_SESSIONS:
         return
     if (header.generation < c.generation[session]
@@ -198,7 +201,12 @@ cdef void take_message(simclient_t* c, const frame_header_t* header) noexcept no
         return
     c.generation[session] = header.generation
     c.position[session] = header.seq
-    truth_delivered(c.truth, c.index, <uint8_t>session, header.seq)
+    if kind is not NULL and kind[0] == c'8':      # a Reject of ours is passed on too; it is no execution
+        truth_delivered(c.truth, c.index, <uint8_t>session, header.seq)
+
+
+cdef void simclient_ping(simclient_t* c, int link) noexcept nogil:
+    send(&c.links[link], FRAME_PING, 0, 0, NULL, 0)
 
 
 cdef void simclient_tell_positions(simclient_t* c, int link) noexcept nogil:
@@ -229,5 +237,6 @@ cdef void send(simlink_t* l, uint8_t kind, uint8_t flags, uint16_t session, cons
     header.flags = flags
     header.session = session
     memcpy(l.out + l.out_size, &header, FRAME_HEADER_BYTES)
-    memcpy(l.out + l.out_size + FRAME_HEADER_BYTES, body, length)
+    if length:
+        memcpy(l.out + l.out_size + FRAME_HEADER_BYTES, body, length)
     l.out_size += header.length

@@ -66,6 +66,8 @@ cdef struct connection_t:
     bint reset[2]              # what that side sent and was not delivered is destroyed
     uint64_t hold_until[2]     # by sending side
     uint64_t last_at[2]
+    uint32_t sent[2]           # events of that side
+    uint32_t taken[2]          # of them, delivered: in order, however long some were held up
 
 
 cdef struct net_t:
@@ -93,4 +95,6 @@ cdef void net_close(net_t* net, int32_t connection, int side, bint reset) noexce
 cdef void net_power_lost(net_t* net, int32_t connection, int side) noexcept nogil
 # This event is held up by a cut, or is of a connection that is no more: it was dealt with.
 cdef bint net_holds(net_t* net, event_t* event) noexcept nogil
+cdef void net_hold_until(net_t* net, event_t* event, uint64_t until) noexcept nogil     # the receiver does not read
+cdef bint net_take(net_t* net, event_t* event) noexcept nogil   # it is delivered now; False: it was destroyed
 cdef bint net_is_cut(const net_t* net, uint8_t link, uint8_t direction) noexcept nogil

@@ -4,12 +4,10 @@ from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
-from .simqueue cimport event_t, queue_again, queue_free, queue_init, queue_push
+from .simqueue cimport event_t, queue_again, queue_free, queue_init, queue_push, queue_push_numbered
 from .simrandom cimport random_below, random_chance
 
 cdef enum:
-    RETRY_NS = 10000000        # how often held up bytes try again
-    CLOSED_TOO_LONG = 1        # reason of a refusal: the time-out of a connection attempt
     MAX_PIECE_BYTES = 9000
 
 
@@ -83,7 +81,8 @@ cdef void push_ordered(net_t* net, int32_t connection, int side, uint16_t kind, 
     cdef connection_t* c = &net.connections[connection]
     cdef uint64_t at = max(net.now + delay_of(net, c.link), c.last_at[side])
     c.last_at[side] = at
-    queue_push(&net.queue, at, kind, <uint16_t>(1 - side), connection, c.serial, data, size)
+    c.sent[side] += 1
+    queue_push_numbered(&net.queue, at, kind, <uint16_t>(1 - side), connection, c.serial, data, size, c.sent[side])
 
 
 cdef int32_t net_connect(net_t* net, connection_kind kind, uint8_t node, uint8_t other) noexcept nogil:
@@ -106,7 +105,7 @@ cdef int32_t net_connect(net_t* net, connection_kind kind, uint8_t node, uint8_t
         c.link = <uint8_t>(LINK_BROKER + node if kind == CONNECTION_SESSION else
                            (LINK_CLIENT + node if kind == CONNECTION_CLIENT else LINK_TRIPWIRE))
         push_ordered(net, i, 0, EVENT_CONNECT, NULL, 0)
-        queue_push(&net.queue, net.now + CONNECT_TIMEOUT_NS, EVENT_REFUSED, CLOSED_TOO_LONG, i, serial, NULL, 0)
+        queue_push(&net.queue, net.now + CONNECT_TIMEOUT_NS, EVENT_REFUSED, 0, i, serial, NULL, 0)
         return i
     return -1
 
@@ -151,28 +150,39 @@ cdef void net_power_lost(net_t* net, int32_t connection, int side) noexcept nogi
 
 
 cdef bint net_holds(net_t* net, event_t* event) noexcept nogil:
-    cdef connection_t* c
-    cdef int side
-    if event.kind == EVENT_DATAGRAM:
-        return 0
-    c = &net.connections[event.b]
-    if not c.used or c.serial != event.c:
+    cdef connection_t* c = &net.connections[event.b]
+    cdef int side = 1 - event.a
+    if not c.used or c.serial != event.c or (event.number == 0 and c.connected):
         free(event.data)
         return 1
-    if event.kind == EVENT_REFUSED and event.a == CLOSED_TOO_LONG:
-        if c.connected:
-            return 1
-        return 0
-    side = 1 if event.kind == EVENT_CONNECTED or event.kind == EVENT_REFUSED else 0 if event.kind == EVENT_CONNECT \
-        else 1 - event.a
+    if event.number == 0:
+        return 0                   # the time-out of a connection attempt
     if net_is_cut(net, c.link, direction_from(c, side)):
-        c.hold_until[side] = max(c.hold_until[side], net.now + RETRY_NS)
-    if net.now < c.hold_until[side]:
-        c.last_at[side] = max(c.last_at[side], c.hold_until[side])
-        queue_again(&net.queue, event, c.hold_until[side])
+        net_hold_until(net, event, net.links[c.link].cut_until[direction_from(c, side)])
         return 1
+    if event.number != c.taken[side] + 1:
+        net_hold_until(net, event, max(net.now, c.hold_until[side]) + 1000)
+        return 1
+    return 0
+
+
+cdef void net_hold_until(net_t* net, event_t* event, uint64_t until) noexcept nogil:
+    cdef connection_t* c = &net.connections[event.b]
+    cdef int side = 1 - event.a
+    if event.number == c.taken[side] + 1:
+        c.hold_until[side] = until
+    c.last_at[side] = max(c.last_at[side], until)
+    queue_again(&net.queue, event, until)
+
+
+cdef bint net_take(net_t* net, event_t* event) noexcept nogil:
+    cdef connection_t* c = &net.connections[event.b]
+    cdef int side = 1 - event.a
+    net.delivered += 1
+    if event.number == 0:
+        return 1
+    c.taken[side] += 1
     if event.kind == EVENT_DATA and c.reset[side]:
         free(event.data)
-        return 1
-    net.delivered += 1
-    return 0
+        return 0
+    return 1

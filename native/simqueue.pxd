@@ -14,6 +14,7 @@ cdef struct event_t:
     uint32_t b
     uint32_t c
     uint32_t size
+    uint32_t number      # of a connection's direction; 0: in no sequence
     uint8_t* data        # NULL, or size bytes: whoever pops the event gives them back with free()
 
 
@@ -29,5 +30,7 @@ cdef void queue_free(queue_t* q) noexcept nogil
 # 0, or -1: out of memory
 cdef int queue_push(queue_t* q, uint64_t at, uint16_t kind, uint16_t a, uint32_t b, uint32_t c, const uint8_t* data,
                     uint32_t size) noexcept nogil
+cdef int queue_push_numbered(queue_t* q, uint64_t at, uint16_t kind, uint16_t a, uint32_t b, uint32_t c,
+                             const uint8_t* data, uint32_t size, uint32_t number) noexcept nogil
 cdef void queue_again(queue_t* q, event_t* event, uint64_t at) noexcept nogil   # the same event, later
 cdef bint queue_pop(queue_t* q, event_t* event) noexcept nogil

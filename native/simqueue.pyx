@@ -25,12 +25,18 @@ cdef void queue_free(queue_t* q) noexcept nogil:
 
 cdef int queue_push(queue_t* q, uint64_t at, uint16_t kind, uint16_t a, uint32_t b, uint32_t c, const uint8_t* data,
                     uint32_t size) noexcept nogil:
+    return queue_push_numbered(q, at, kind, a, b, c, data, size, 0)
+
+
+cdef int queue_push_numbered(queue_t* q, uint64_t at, uint16_t kind, uint16_t a, uint32_t b, uint32_t c,
+                             const uint8_t* data, uint32_t size, uint32_t number) noexcept nogil:
     cdef event_t event
     event.kind = kind
     event.a = a
     event.b = b
     event.c = c
     event.size = size
+    event.number = number
     event.data = NULL
     if size:
         event.data = <uint8_t*>malloc(size)

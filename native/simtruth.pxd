@@ -76,6 +76,7 @@ cdef struct truth_t:
     uint32_t delivered[TRUE_CLIENTS][TRUE_SESSIONS]
     uint64_t processed             # orders, by all counterparties
     uint64_t released              # messages
+    bint gone                      # ... and they are in no log any more: two hosts lost power, or one that was alone
     bint lossy                     # records that were released may be gone for good: the release rule is not checked
 
 

@@ -1,0 +1,98 @@
+"""From a seed to a scenario: the world's options and its schedule of faults.
+
+May depend on: gateway.native.sim (names only). Never runs anything: a scenario is plain values, so that it can be
+shrunk, printed and replayed.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+
+from gateway.native.sim import FAULT_NAMES
+
+MS = 1_000_000
+FAULTS_FROM_NS = 5 * MS
+FAULTS_END_NS = 1_000 * MS
+MAX_KILL_STEPS = 60
+WALL_JUMP_ZERO = DRIFT_ZERO = 1_000_000
+MAX_WALL_JUMP_S = 100_000
+MAX_DRIFT_PPM = 200_000
+BOTH_PATHS = 2
+
+KIND = {name: index for index, name in enumerate(FAULT_NAMES)}
+DIRECTED = frozenset({"cut_path", "cut_register", "cut_broker", "cut_clients"})
+# How often each kind is drawn, in proportion; 4 where nothing is said.
+WEIGHTS = {"kill": 14, "power": 6, "pause": 10, "isolate": 6, "cut_path": 8, "takeover": 3, "switchover": 5, "solo": 3}
+DURATIONS_MS = ((1, 30), (30, 80), (50, 400), (300, 1500))
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault. Times in ns from the start of the run; `target` and `param` as native/sim.pxd says for each kind."""
+
+    at_ns: int
+    kind: str
+    target: int
+    duration_ns: int
+    param: int
+
+    def native(self) -> tuple[int, int, int, int, int]:
+        """As `World.run` takes it."""
+        return self.at_ns, KIND[self.kind], self.target, self.duration_ns, self.param
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What one seed stands for; `faults` may have been shrunk."""
+
+    seed: int
+    options: dict[str, int | bool]
+    faults: tuple[Fault, ...]
+
+    def with_faults(self, faults: tuple[Fault, ...]) -> Scenario:
+        """The same world under other faults."""
+        return replace(self, faults=faults)
+
+
+def scenario_of(seed: int) -> Scenario:
+    """The scenario of a seed, the same for ever as long as this file stays the same."""
+    chance = random.Random(seed)
+    durability = chance.choice((0, 1, 1, 2))
+    options: dict[str, int | bool] = {
+        "sessions": chance.choice((1, 1, 2)),
+        "clients": chance.choice((1, 2, 2, 3)),
+        "durability": durability,
+        "refuses_second": chance.random() < 0.5,
+        "watch": chance.random() < 0.7,
+        "order_every_ns": chance.choice((1, 3, 10, 30)) * MS,
+        "flush_every_ns": (200 if durability == 0 else chance.choice((1, 5))) * MS,
+        "faults_end_ns": FAULTS_END_NS,
+    }
+    count = chance.choice((1, 1, 2, 2, 2, 3, 4, 6))
+    faults = sorted((_draw(chance) for _ in range(count)), key=lambda fault: fault.at_ns)
+    return Scenario(seed, options, tuple(faults))
+
+
+def _draw(chance: random.Random) -> Fault:
+    kind = chance.choices(FAULT_NAMES, [WEIGHTS.get(name, 4) for name in FAULT_NAMES])[0]
+    at_ns = chance.randrange(FAULTS_FROM_NS, FAULTS_END_NS * 3 // 4)
+    if chance.random() < 0.2:  # close to the start, where nothing has settled
+        at_ns = chance.randrange(0, 30 * MS)
+    low, high = chance.choice(DURATIONS_MS)
+    target = chance.randrange(2)
+    if kind == "cut_path":
+        target = chance.choice((0, 1, BOTH_PATHS, BOTH_PATHS))
+    return Fault(at_ns, kind, target, chance.randrange(low * MS, high * MS), _param(chance, kind))
+
+
+def _param(chance: random.Random, kind: str) -> int:
+    if kind == "kill":
+        return chance.choice((0, chance.randrange(MAX_KILL_STEPS)))
+    if kind in DIRECTED:
+        return chance.choice((1, 2, 3, 3))
+    if kind == "wall_jump":
+        return WALL_JUMP_ZERO + chance.randrange(-MAX_WALL_JUMP_S, MAX_WALL_JUMP_S)
+    if kind == "drift":
+        return DRIFT_ZERO + chance.randrange(-MAX_DRIFT_PPM, MAX_DRIFT_PPM)
+    return 0
