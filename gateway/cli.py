@@ -24,6 +24,7 @@ COMMANDS = {
     "act-alone": ("gateway.control.cli", "act_alone", "Last resort: act without the whole log."),
     "session": ("gateway.control.cli", "session", "Log a session out or in, reset it, set its numbers."),
     "kill": ("gateway.control.cli", "kill", "Stop the orders of a client, or of all."),
+    "sim": ("gateway.sim.cli", "sim", "Simulate the pair under every fault."),
     "journal": ("gateway.journal.cli", "app", "Inspect, verify and export a journal."),
     "config": ("gateway.config.cli", "app", "Check and show a configuration."),
 }

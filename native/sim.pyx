@@ -5,12 +5,12 @@ May depend on: every native module but reactor. Never reads a clock: one seed an
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memmove, memset
+from libc.string cimport memcpy, memmove
 
-from .feed cimport CLIENT_FREE, client_tx_consume, client_tx_peek
+from .feed cimport client_tx_consume, client_tx_peek
 from .instant cimport instant_t
 from .journal cimport Journal, journal_at, journal_flush, journal_t
-from .node cimport (GREETING_BYTES, LINK_UP, MAX_CLIENT_CONNECTIONS, NOTE_FLUSH_WANTED, NOTE_TAIL_SETTLED,
+from .node cimport (GREETING_BYTES, MAX_CLIENT_CONNECTIONS, NOTE_FLUSH_WANTED, NOTE_TAIL_SETTLED,
                     Node, node_advance, node_deadline, node_greeting_is_fresh, node_on_client_bytes,
                     node_on_client_connected, node_on_client_disconnected, node_on_command, node_on_datagram,
                     node_on_register, node_on_session_bytes, node_on_session_connected, node_on_session_disconnected,
@@ -29,15 +29,15 @@ from .simbroker cimport (broker_ask_for_all, broker_drain, broker_idle, broker_i
 from .simclient cimport (SIM_CLOSING, SIM_CONNECTING, SIM_DOWN, SIM_STANDBY, simclient_init, simclient_new_order,
                          simclient_on_bytes, simclient_on_connected, simclient_on_disconnected,
                          simclient_ping, simclient_tell_positions, simclient_t)
-from .simnet cimport (CONNECTION_CLIENT, CONNECTION_SESSION, CONNECTION_TRIPWIRE, EVENT_CLOSE, EVENT_CONNECT,
-                      EVENT_CONNECTED, EVENT_DATA, EVENT_DATAGRAM, EVENT_REFUSED, LINK_BROKER, LINK_CLIENT,
-                      LINK_PATH_A, LINK_PATH_B, LINK_REGISTER, LINK_TRIPWIRE, MAX_CONNECTIONS, NET_EVENTS,
-                      connection_t, net_accept, net_close, net_connect, net_datagram, net_free, net_hold_until, net_holds, net_init,
-                      net_message, net_power_lost, net_refuse, net_send, net_take)
+from .simnet cimport (CONNECTION_CLIENT, CONNECTION_SESSION, CONNECTION_TRIPWIRE, EVENT_CONNECT, EVENT_CONNECTED,
+                      EVENT_DATA, EVENT_DATAGRAM, EVENT_REFUSED, LINK_BROKER, LINK_CLIENT, LINK_PATH_A, LINK_PATH_B,
+                      LINK_REGISTER, LINK_TRIPWIRE, MAX_CONNECTIONS, NET_EVENTS,
+                      connection_t, net_accept, net_close, net_connect, net_datagram, net_free, net_hold_until,
+                      net_holds, net_init, net_message, net_power_lost, net_refuse, net_send, net_take)
 from .simqueue cimport event_t, queue_again, queue_pop, queue_push
 from .simrandom cimport random_below, random_chance
-from .simtruth cimport (BROKEN_NONE, TRUE_CLIENTS, TRUE_SESSIONS, truth_all_delivered, truth_audit, truth_forget,
-                        truth_free, truth_init, truth_logged, truth_promoted, truth_released, truth_unhealed)
+from .simtruth cimport (BROKEN_NONE, TRUE_CLIENTS, TRUE_SESSIONS, truth_all_delivered, truth_audit, truth_free,
+                        truth_init, truth_logged, truth_promoted, truth_released, truth_unhealed)
 
 cdef enum:
     FLUSH_ROUNDS = 4                   # as in the reactor
@@ -74,7 +74,6 @@ cdef class World:
     cdef uint64_t events
     cdef bint ended
     cdef bint healed
-    cdef bint gone                     # released records are in no log any more: two hosts lost power
     cdef uint64_t ends_at
     cdef uint32_t promotions
     cdef uint32_t coverage[FAULTS][SEEN_STATES]
@@ -161,7 +160,6 @@ cdef class World:
 
     def run(self, faults, uint64_t max_events=20_000_000) -> dict:
         """Runs with a schedule of (at ns, kind, target, duration ns, param), times from the start. What happened."""
-        cdef uint32_t i
         if len(faults) > MAX_FAULTS:
             raise ValueError(f"at most {MAX_FAULTS} faults")
         for at, kind, target, duration, param in faults:
@@ -180,9 +178,10 @@ cdef class World:
             "broken": self.truth.broken, "text": self.truth.text.decode("ascii"), "events": self.events,
             "virtual_ns": self.net.now - START_NS, "orders": self.truth.order_count,
             "processed": self.truth.processed, "promotions": self.promotions, "released": self.truth.released,
-            "healed": bool(self.healed), "gone": bool(self.gone), "lost": self.net.lost, "trace": self.trace,
+            "healed": bool(self.healed), "gone": bool(self.truth.gone), "lost": self.net.lost, "trace": self.trace,
             "coverage": [[self.coverage[k][s] for s in range(<int>SEEN_STATES)] for k in range(<int>FAULTS)],
-            "session_coverage": [[self.session_coverage[k][s] for s in range(<int>SESSION_STATES)] for k in range(<int>FAULTS)],
+            "session_coverage": [[self.session_coverage[k][s] for s in range(<int>SESSION_STATES)]
+                                 for k in range(<int>FAULTS)],
         }
 
     # --- the loop -----------------------------------------------------------------------------------------------------
@@ -394,7 +393,6 @@ cdef class World:
             self.truth.lossy = 1
             for lsn in range(kept + 1, last + 1):
                 if journal_at(other, lsn) is NULL or journal_at(other, lsn).crc != journal_at(s.journal, lsn).crc:
-                    self.gone = 1
                     self.truth.gone = 1
         with gil:
             self.journals[i].truncate(kept)
@@ -1131,7 +1129,7 @@ cdef class World:
         if lacks is NULL:
             self.healed = 1
             self.ended = 1
-            if not self.gone:
+            if not self.truth.gone:
                 truth_audit(&self.truth)
         elif self.net.now >= self.config.faults_end + self.config.heal_ns:
             self.ended = 1
@@ -1167,7 +1165,7 @@ cdef class World:
                 return "a client has no primary"
             if self.clients[k].pending_count:
                 return "an order has no answer"
-        if self.gone:
+        if self.truth.gone:
             return NULL
         for k in range(self.truth.order_count):
             if self.truth.orders[k].accepted and not self.truth.orders[k].processed \
@@ -1198,3 +1196,5 @@ FAULT_NAMES = ("kill", "power", "pause", "cut_path", "isolate", "cut_register", 
                "switchover", "solo", "disk_stall", "slow_paths")
 SEEN_NAMES = ("down", "starting", "joining", "following", "in sync", "candidate", "acked", "solo", "handing over",
               "fenced")
+SESSION_NAMES = ("disconnected", "logon awaited", "logon sent", "recovering", "ready", "logout sent", "stopped",
+                 "no primary")

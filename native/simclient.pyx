@@ -1,12 +1,12 @@
 """A client of the simulated world. May depend on: clientwire, orders (states), simtruth."""
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, memmove, memset
 
 from .clientwire cimport (CLIENT_PROTOCOL_VERSION, FATE_GAP_FILLED, FRAME_ACCEPTED, FRAME_ERROR, FRAME_FATE,
                           FRAME_HEADER_BYTES, FRAME_LOGIN, FRAME_MESSAGE, FRAME_ORDER_STATE, FRAME_PING,
-                          FRAME_POSITIONS, FRAME_REJECTED, FRAME_STANDBY, FRAME_SUBMIT, FRAME_WELCOME, SUBMIT_AGAIN, frame_available,
-                          frame_header_t, login_body_t, position_t)
+                          FRAME_POSITIONS, FRAME_REJECTED, FRAME_STANDBY, FRAME_SUBMIT, FRAME_WELCOME, SUBMIT_AGAIN,
+                          frame_available, frame_header_t, login_body_t, position_t)
 from .orders cimport ORDER_REFUSED, ORDER_UNKNOWN
 from .simtruth cimport (TRUE_CLORDID_BYTES, TRUE_SESSIONS, scan_tag, truth_clordid, truth_delivered, truth_new_order,
                         truth_order_of, truth_t, truth_told_accepted, truth_told_rejected, truth_told_unknown)
@@ -40,13 +40,13 @@ cdef void simclient_init(simclient_t* c, truth_t* truth, uint8_t index) noexcept
 # --- connections ------------------------------------------------------------------------------------------------------
 
 cdef void simclient_on_connected(simclient_t* c, int link) noexcept nogil:
-    cdef simlink_t* l = &c.links[link]
+    cdef simlink_t* up = &c.links[link]
     cdef login_body_t login
     cdef uint8_t name[2]
     cdef uint8_t body[LOGIN_BYTES]
-    l.phase = SIM_GREETED
-    l.filled = 0
-    l.out_size = 0
+    up.phase = SIM_GREETED
+    up.filled = 0
+    up.out_size = 0
     login.version = CLIENT_PROTOCOL_VERSION
     login.name_length = 2
     login.token_length = 0
@@ -56,7 +56,7 @@ cdef void simclient_on_connected(simclient_t* c, int link) noexcept nogil:
     memcpy(body, &login, sizeof(login))
     memcpy(body + sizeof(login), name, 2)
     write_positions(c, body + sizeof(login) + 2)
-    send(l, FRAME_LOGIN, 0, 0, body, sizeof(body))
+    send(up, FRAME_LOGIN, 0, 0, body, sizeof(body))
 
 
 cdef void simclient_on_disconnected(simclient_t* c, int link) noexcept nogil:
@@ -69,20 +69,20 @@ cdef void simclient_on_disconnected(simclient_t* c, int link) noexcept nogil:
 
 
 cdef void simclient_on_bytes(simclient_t* c, int link, const uint8_t* data, uint32_t size) noexcept nogil:
-    cdef simlink_t* l = &c.links[link]
+    cdef simlink_t* up = &c.links[link]
     cdef uint32_t used = 0
     cdef int64_t length
-    size = min(size, SIM_RX_BYTES - l.filled)
-    memcpy(l.rx + l.filled, data, size)
-    l.filled += size
-    while l.phase != SIM_CLOSING:
-        length = frame_available(l.rx + used, l.filled - used)
+    size = min(size, SIM_RX_BYTES - up.filled)
+    memcpy(up.rx + up.filled, data, size)
+    up.filled += size
+    while up.phase != SIM_CLOSING:
+        length = frame_available(up.rx + used, up.filled - used)
         if length <= 0:
             break
-        take_frame(c, link, l.rx + used)
+        take_frame(c, link, up.rx + used)
         used += <uint32_t>length
-    memmove(l.rx, l.rx + used, l.filled - used)
-    l.filled -= used
+    memmove(up.rx, up.rx + used, up.filled - used)
+    up.filled -= used
 
 
 # --- orders -----------------------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ cdef int32_t settle(simclient_t* c, const uint8_t* clordid, uint32_t length) noe
 # --- frames -----------------------------------------------------------------------------------------------------------
 
 cdef void take_frame(simclient_t* c, int link, const uint8_t* data) noexcept nogil:
-    cdef simlink_t* l = &c.links[link]
+    cdef simlink_t* up = &c.links[link]
     cdef frame_header_t header
     cdef const uint8_t* body = data + FRAME_HEADER_BYTES
     cdef uint32_t length
@@ -138,11 +138,11 @@ cdef void take_frame(simclient_t* c, int link, const uint8_t* data) noexcept nog
     if header.type == FRAME_WELCOME:
         take_welcome(c, link, <uint32_t>header.seq)
     elif header.type == FRAME_STANDBY:
-        l.phase = SIM_STANDBY
+        up.phase = SIM_STANDBY
         if c.active == link:
             c.active = -1
     elif header.type == FRAME_ERROR:
-        l.phase = SIM_CLOSING
+        up.phase = SIM_CLOSING
     elif link == c.active:
         take_told(c, &header, body, length)
 
@@ -226,17 +226,17 @@ cdef void write_positions(const simclient_t* c, uint8_t* place) noexcept nogil:
         memcpy(place + i * sizeof(position), &position, sizeof(position))
 
 
-cdef void send(simlink_t* l, uint8_t kind, uint8_t flags, uint16_t session, const uint8_t* body,
+cdef void send(simlink_t* up, uint8_t kind, uint8_t flags, uint16_t session, const uint8_t* body,
                uint32_t length) noexcept nogil:
     cdef frame_header_t header
-    if l.out_size + FRAME_HEADER_BYTES + length > SIM_OUT_BYTES:
+    if up.out_size + FRAME_HEADER_BYTES + length > SIM_OUT_BYTES:
         return
     memset(&header, 0, sizeof(header))
     header.length = FRAME_HEADER_BYTES + length
     header.type = kind
     header.flags = flags
     header.session = session
-    memcpy(l.out + l.out_size, &header, FRAME_HEADER_BYTES)
+    memcpy(up.out + up.out_size, &header, FRAME_HEADER_BYTES)
     if length:
-        memcpy(l.out + l.out_size + FRAME_HEADER_BYTES, body, length)
-    l.out_size += header.length
+        memcpy(up.out + up.out_size + FRAME_HEADER_BYTES, body, length)
+    up.out_size += header.length

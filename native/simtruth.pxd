@@ -45,7 +45,7 @@ cdef struct true_order_t:
 
 
 cdef struct true_number_t:         # what a MsgSeqNum was first given to
-    uint32_t whole                 # CRC of the message
+    uint32_t whole                 # CRC of the message as it was sent for the first time; 0: only seen as a resend
     uint32_t order                 # 1 + index of the order that it carries; 0: none
     uint8_t type
     bint used

@@ -122,12 +122,13 @@ cdef void truth_released(truth_t* t, uint8_t node, uint32_t epoch, uint8_t sessi
         number.used = 1
         number.type = kind[0]
         number.order = order
-        number.whole = crc32c(0, message, size)
         t.highest_number[session] = max(t.highest_number[session], <uint32_t>seq)
-    elif number.type != kind[0] or number.order != order or (
-            not again and kind[0] != c'A' and number.whole != crc32c(0, message, size)):
+    if number.type != kind[0] or number.order != order or (
+            not again and kind[0] != c'A' and number.whole != 0 and number.whole != crc32c(0, message, size)):
         fail(t, BROKEN_NUMBER_REUSED, "MsgSeqNum %u of session %u was given to another message before",
              <uint32_t>seq, session)
+    if not again:
+        number.whole = crc32c(0, message, size)
     if other is not NULL and not again and not t.lossy:
         check_release(t, session, seq, own, other)
 
@@ -162,18 +163,18 @@ cdef void truth_logged(truth_t* t, uint8_t node, const record_header_t* record) 
 
 
 cdef void truth_promoted(truth_t* t, uint8_t node, uint32_t epoch, journal_t* own) noexcept nogil:
-    """The log of a new primary has every number that ever left."""
+    """The log of a new primary has every number that ever left, unless it lost power: then it skips ahead."""
     cdef uint32_t session
     cdef uint32_t seq
     cdef const record_header_t* record
-    if t.lossy:
-        return
     for session in range(TRUE_SESSIONS):
         seq = t.highest_number[session]
-        if seq == 0 or t.numbers[session * TRUE_NUMBERS + seq].order == 0:
+        if seq == 0:
             continue
         record = journal_find(own, <uint16_t>session, DIRECTION_OUT, seq)
-        if record is NULL:
+        if record is NULL and t.lossy:
+            t.gone = 1
+        elif record is NULL:
             fail(t, BROKEN_NUMBER_REUSED, "the new primary of epoch %u does not know released MsgSeqNum %u", epoch, seq)
 
 

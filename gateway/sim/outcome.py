@@ -1,0 +1,79 @@
+"""What one simulated run ended with. Plain values that travel between processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.native.sim import World
+from gateway.sim.schedule import Scenario, scenario_of
+
+INVARIANTS = (
+    "no invariant",
+    "1 (no ClOrdID is processed twice)",
+    "2 (no MsgSeqNum is given twice)",
+    "3 (no accepted order is lost)",
+    "4 (each execution reaches its client once, in order)",
+    "5 (one node releases in an epoch)",
+    "6 (logs agree)",
+    "7 (the pair heals)",
+    "the release rule (nothing leaves before the standby in sync holds it)",
+    "the truth of a rejection (what was rejected was not sent)",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`broken`: number of the invariant that did not hold, 0: all did; `text` says how."""
+
+    seed: int
+    broken: int
+    text: str
+    events: int
+    orders: int
+    promotions: int
+    gone: bool
+    coverage: list[list[int]]
+    session_coverage: list[list[int]]
+
+    @property
+    def verdict(self) -> str:
+        """One line about it."""
+        if not self.broken:
+            return "every invariant holds"
+        return f"breaks {INVARIANTS[self.broken]}: {self.text}"
+
+
+def run_scenario(scenario: Scenario) -> Outcome:
+    """Runs it."""
+    outcome, _ = _run(scenario, trace=False)
+    return outcome
+
+
+def trace_scenario(scenario: Scenario) -> tuple[Outcome, list[tuple[object, ...]]]:
+    """Runs it and keeps what happened, for gateway.sim.story."""
+    return _run(scenario, trace=True)
+
+
+def run_seed(seed: int) -> Outcome:
+    """Runs the scenario of a seed."""
+    return run_scenario(scenario_of(seed))
+
+
+def _run(scenario: Scenario, *, trace: bool) -> tuple[Outcome, list[tuple[object, ...]]]:
+    world = World(scenario.seed, trace=trace, **scenario.options)  # type: ignore[arg-type]
+    result = world.run([fault.native() for fault in scenario.faults])
+    broken, text = result["broken"], result["text"]
+    if not broken and not result["healed"]:
+        broken, text = INVARIANTS.index("7 (the pair heals)"), "the run did not come to an end"
+    outcome = Outcome(
+        scenario.seed,
+        broken,
+        text,
+        result["events"],
+        result["orders"],
+        result["promotions"],
+        result["gone"],
+        result["coverage"],
+        result["session_coverage"],
+    )
+    return outcome, result["trace"]
