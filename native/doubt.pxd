@@ -44,5 +44,7 @@ cdef uint32_t doubt_question(const record_header_t* record, message_t* scratch, 
 # Does this message answer that the counterparty has no such order? An ExecutionReport that tells a status (ExecType
 # (150)=I, or ExecTransType (20)=3 up to FIX.4.2) with OrdStatus (39)=8 and OrdRejReason (103)=5, unknown order.
 cdef bint says_unknown_order(const message_t* message) noexcept nogil
+# Is this message of ours such a question?
+cdef bint asks_for_status(const message_t* message) noexcept nogil
 # Is it about the question, not about the order: a Reject (35=3) or BusinessMessageReject (35=j)?
 cdef bint refuses_question(const message_t* message) noexcept nogil

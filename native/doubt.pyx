@@ -20,6 +20,7 @@ cdef enum:
     TAG_EXEC_TYPE = 150
     MSGTYPE_REJECT = 0x33           # '3'
     MSGTYPE_EXECUTION_REPORT = 0x38  # '8'
+    MSGTYPE_ORDER_STATUS_REQUEST = 0x48  # 'H'
     MSGTYPE_BUSINESS_REJECT = 0x6A  # 'j'
 
 
@@ -120,6 +121,10 @@ cdef bint says_unknown_order(const message_t* message) noexcept nogil:
     return (message.msg_type == MSGTYPE_EXECUTION_REPORT
             and (is_char(message, TAG_EXEC_TYPE, c'I') or is_char(message, TAG_EXEC_TRANS_TYPE, c'3'))
             and is_char(message, TAG_ORD_STATUS, c'8') and is_char(message, TAG_ORD_REJ_REASON, c'5'))
+
+
+cdef bint asks_for_status(const message_t* message) noexcept nogil:
+    return message.msg_type == MSGTYPE_ORDER_STATUS_REQUEST
 
 
 cdef bint refuses_question(const message_t* message) noexcept nogil:

@@ -5,6 +5,7 @@ May depend on every native module but reactor. Never does I/O, never reads a clo
 
 from typing import NamedTuple
 
+from gateway.native.orders import STATE_NAMES
 from gateway.native.role import Cause, RegisterValue, Release, Request, RequestKind, State
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -1197,6 +1198,19 @@ cdef class Node:
         limits.order_interval_ns = <uint64_t>(1e9 / orders_per_second) if orders_per_second > 0 else 0
         limits.burst_ns = limits.order_interval_ns * (burst - 1 if burst > 0 else 0)
         return n.name_count
+
+    def rebuild(self) -> None:
+        """Derives everything from the journal, as the start does. Not while a reactor drives the node."""
+        replica_rebuild(&self.handle.replica)
+
+    def order(self, uint32_t client, bytes clordid not None):
+        """What is known of the order of `client` with this ClOrdID (11), as a dict, or None. Not while a reactor drives
+        the node."""
+        cdef order_t* order = orders_by_client(&self.handle.replica.orders, client, clordid, <uint32_t>len(clordid))
+        if order is NULL:
+            return None
+        return {"lsn": order.lsn, "seq": order.seq, "client": order.client, "session": order.session,
+                "state": STATE_NAMES[order.state]}
 
     # --- what the control thread reads; values of one moment, not of one instant --------------------------------------
 

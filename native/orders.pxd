@@ -44,6 +44,7 @@ cdef struct order_t:
     uint8_t state
     uint8_t reason              # reject_reason when refused
     uint8_t doubted             # was in doubt, or is
+    uint8_t asked               # in doubt: the present primary has asked the counterparty about it
 
 
 cdef struct order_table_t:

@@ -123,6 +123,7 @@ cdef order_t* orders_insert(order_table_t* t, const record_header_t* record, uin
         ORDER_IN_DOUBT if record.kind == RECORD_DOUBT else ORDER_REFUSED)
     order.reason = <uint8_t>record.aux if record.kind == RECORD_REJECTED else 0
     order.doubted = order.doubted or record.kind == RECORD_DOUBT
+    order.asked = 0
     return order
 
 

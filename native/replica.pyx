@@ -9,13 +9,13 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memmove, memset
 
 from .crc32c cimport crc32c
-from .doubt cimport (doubts_add, doubts_free, doubts_full, doubts_init, refuses_question, says_unknown_order)
+from .doubt cimport (asks_for_status, doubts_add, doubts_free, doubts_full, doubts_init, refuses_question, says_unknown_order)
 from .journal cimport journal_at, journal_t
 from .orders cimport (ORDER_IN_DOUBT, ORDER_NOT_THERE, ORDER_OTHER, order_in_doubt, order_t, orders_by_client,
                       orders_forget, orders_free, orders_init, orders_insert, orders_route, orders_update)
 from .parser cimport PARSE_GARBLED, field_decimal_e8, field_t, find_field, message_t, parse_message
-from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_RESET, RECORD_CHECKPOINT, RECORD_DOUBT, RECORD_IN, RECORD_OUT,
-                      RECORD_REJECTED, RECORD_STATE, STATE_KILL, STATE_LIMITS, STATE_SET_SEQ, record_header_t,
+from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_RESET, RECORD_CHECKPOINT, RECORD_DOUBT, RECORD_EPOCH, RECORD_IN,
+                      RECORD_OUT, RECORD_REJECTED, RECORD_STATE, STATE_KILL, STATE_LIMITS, STATE_SET_SEQ, record_header_t,
                       record_payload, record_payload_length)
 from .risk cimport MAX_CLIENTS, risk_forget, risk_init, risk_on_open_change, risk_on_order, risk_on_state
 from .session cimport session_apply, session_forget, session_free
@@ -62,6 +62,8 @@ cdef void replica_apply(replica_t* r, const record_header_t* record, bint sessio
     if record.kind == RECORD_OUT:
         if record.flags & FLAG_ORDER:
             apply_order(r, record)
+        elif r.doubts.count != 0 and record.client == 0 and record.flags & FLAG_APPLICATION:
+            apply_question(r, record)
     elif record.kind == RECORD_IN:
         if record.client != 0 or r.doubts.count != 0:
             apply_answer(r, record)
@@ -77,6 +79,8 @@ cdef void replica_apply(replica_t* r, const record_header_t* record, bint sessio
         apply_state(r, record)
     elif record.kind == RECORD_CHECKPOINT:
         apply_checkpoint(r, record)
+    elif record.kind == RECORD_EPOCH:
+        doubt_again(r)
 
 
 cdef void replica_rebuild(replica_t* r) noexcept nogil:
@@ -212,7 +216,8 @@ cdef void apply_answer(replica_t* r, const record_header_t* record) noexcept nog
 
 cdef void take_answer(replica_t* r, order_t* order, const message_t* message, uint64_t seq) noexcept nogil:
     if order.doubted and is_about_question(order, message):
-        if order.state == ORDER_IN_DOUBT and says_unknown_order(message):
+        # What an earlier primary was told says nothing: it may have sent the order after that.
+        if order.state == ORDER_IN_DOUBT and order.asked and says_unknown_order(message):
             order.state = ORDER_NOT_THERE
             r.doubts.not_there += 1
             r.doubts.settled += 1
@@ -227,6 +232,27 @@ cdef void take_answer(replica_t* r, order_t* order, const message_t* message, ui
 cdef bint is_about_question(const order_t* order, const message_t* message) noexcept nogil:
     """An answer to the OrderStatusRequest that tells nothing of the order itself: its client must not see it."""
     return says_unknown_order(message) or (order_in_doubt(order) and refuses_question(message))
+
+
+cdef void apply_question(replica_t* r, const record_header_t* record) noexcept nogil:
+    cdef message_t message
+    cdef order_t* order
+    if index_message(r, record, &message) and asks_for_status(&message):
+        order = orders_route(&r.orders, record.session, &message)
+        if order is not NULL and order.state == ORDER_IN_DOUBT:
+            order.asked = 1
+
+
+cdef void doubt_again(replica_t* r) noexcept nogil:
+    """A new primary: the one before may have numbered and sent, as far as our log goes unseen, what was not there."""
+    cdef order_t* order
+    cdef uint32_t i
+    for i in range(r.doubts.count):
+        order = order_of_doubt(r, journal_at(r.journal, r.doubts.lsns[i]))
+        if order is not NULL and order_in_doubt(order):
+            order.state = ORDER_IN_DOUBT
+            order.asked = 0
+    r.doubts.not_there = 0
 
 
 cdef void apply_doubt(replica_t* r, const record_header_t* record) noexcept nogil:
