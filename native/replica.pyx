@@ -9,14 +9,15 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memmove, memset
 
 from .crc32c cimport crc32c
-from .doubt cimport (asks_for_status, doubts_add, doubts_free, doubts_full, doubts_init, refuses_question, says_unknown_order)
+from .doubt cimport (asks_for_status, doubts_add, doubts_free, doubts_full, doubts_init, refuses_question,
+                     says_unknown_order)
 from .journal cimport journal_at, journal_t
 from .orders cimport (ORDER_IN_DOUBT, ORDER_NOT_THERE, ORDER_OTHER, order_in_doubt, order_t, orders_by_client,
                       orders_forget, orders_free, orders_init, orders_insert, orders_route, orders_update)
 from .parser cimport PARSE_GARBLED, field_decimal_e8, field_t, find_field, message_t, parse_message
-from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_RESET, RECORD_CHECKPOINT, RECORD_DOUBT, RECORD_EPOCH, RECORD_IN,
-                      RECORD_OUT, RECORD_REJECTED, RECORD_STATE, STATE_KILL, STATE_LIMITS, STATE_SET_SEQ, record_header_t,
-                      record_payload, record_payload_length)
+from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_RESET, RECORD_CHECKPOINT, RECORD_DOUBT, RECORD_EPOCH,
+                      RECORD_IN, RECORD_OUT, RECORD_REJECTED, RECORD_STATE, STATE_KILL, STATE_LIMITS, STATE_SET_SEQ,
+                      record_header_t, record_payload, record_payload_length)
 from .risk cimport MAX_CLIENTS, risk_forget, risk_init, risk_on_open_change, risk_on_order, risk_on_state
 from .session cimport session_apply, session_forget, session_free
 

@@ -84,6 +84,7 @@ cdef enum role_cause:
     CAUSE_LATER_EPOCH = 9      # met a later epoch
     CAUSE_CAUGHT_UP = 10
     CAUSE_REGISTER_BEHIND = 11    # own or peer's log is later than the register: it was lost. Waits for an operator
+    CAUSE_NO_ACKS = 12         # the standby lives, but has acknowledged nothing for fence_timeout
 
 
 cdef struct role_config_t:
@@ -163,6 +164,7 @@ cdef struct role_t:
     uint64_t candidate_since
     bint joined                      # primary: as told by role_on_standby
     uint64_t acked_lsn
+    uint64_t acked_at                # when it moved last, or nothing was missing
     uint64_t join_grace_until        # a primary by switchover waits so long for the old one to join
     uint64_t lost_since              # the register has been needed since
     uint64_t join_since              # acks required, not yet declared in sync

@@ -52,6 +52,7 @@ class Cause(IntEnum):
     LATER_EPOCH = 9
     CAUGHT_UP = 10
     REGISTER_BEHIND = 11
+    NO_ACKS = 12
 
 class RegisterValue(NamedTuple):
     version: int

@@ -100,6 +100,8 @@ cdef void role_on_standby(role_t* r, bint joined, uint64_t acked_lsn, const inst
         r.solo_wanted = r.solo_wanted and r.lost_since != 0   # COMMAND_SOLO holds until the standby has left
     else:
         r.join_grace_until = 0
+    if not joined or acked_lsn > r.acked_lsn or acked_lsn >= r.own_last_lsn:
+        r.acked_at = now.mono_ns
     r.joined = joined
     r.acked_lsn = acked_lsn if joined else 0
     evaluate(r, now)
@@ -234,6 +236,7 @@ cdef void enter_primary(role_t* r, bint skip_ahead, role_cause cause, const inst
     stop_leading(r)
     r.joined = False
     r.acked_lsn = 0
+    r.acked_at = now.mono_ns
     # By switchover: the old primary is counted as present until it has had the time to join.
     r.join_grace_until = now.mono_ns + r.config.suspect_after_ns if cell_has(r, r.config.peer) else 0
     r.release = RELEASE_ACKED if cell_has(r, r.config.peer) or unsettled(r) else RELEASE_ALL
@@ -460,12 +463,13 @@ cdef void evaluate_primary(role_t* r, const instant_t* now) noexcept nogil:
 cdef void lead_in_sync(role_t* r, const instant_t* now) noexcept nogil:
     """The register may say that the standby is in sync: acks are required until a compare-and-set says otherwise."""
     cdef bint present = standby_present(r, now)
+    cdef bint stalled = standby_stalled(r, now)
     set_release(r, RELEASE_ACKED)
     if r.join_since and not unsettled(r):
         r.join_since = 0
         if r.lost_since == 0:
             set_cause(r, CAUSE_CAUGHT_UP)
-    if present and not r.solo_wanted:
+    if present and not stalled and not r.solo_wanted:
         r.lost_since = 0
         if unsettled(r):
             write_in_sync(r, bit(r.config.node) | bit(r.config.peer), now)
@@ -473,7 +477,10 @@ cdef void lead_in_sync(role_t* r, const instant_t* now) noexcept nogil:
     if r.lost_since == 0:
         r.lost_since = now.mono_ns
         r.read_at = 0
-        set_cause(r, CAUSE_COMMAND if present else (CAUSE_SILENCE if r.loss_cause == CAUSE_NONE else r.loss_cause))
+        if present:
+            set_cause(r, CAUSE_COMMAND if r.solo_wanted else CAUSE_NO_ACKS)
+        else:
+            set_cause(r, CAUSE_SILENCE if r.loss_cause == CAUSE_NONE else r.loss_cause)
     if (r.peer.alive and r.peer.role == ROLE_CANDIDATE and r.peer.epoch == r.epoch
             and not since_at_least(r.lost_since, r.config.suspect_after_ns, now)):
         # It takes over while we live, by command or because it did not hear us: who is first must not be a matter of
@@ -482,8 +489,9 @@ cdef void lead_in_sync(role_t* r, const instant_t* now) noexcept nogil:
     elif not since_at_least(r.lost_since, r.config.fence_timeout_ns, now):
         write_in_sync(r, bit(r.config.node), now)
     elif present:
-        r.solo_wanted = False   # the operator's wish could not be met: stay in sync
+        r.solo_wanted = False   # could not be met, whether it was the operator's wish or the stall's: stay in sync
         r.lost_since = 0
+        r.acked_at = now.mono_ns
     else:
         enter_fenced(r, CAUSE_NO_REGISTER)
 
@@ -491,7 +499,7 @@ cdef void lead_in_sync(role_t* r, const instant_t* now) noexcept nogil:
 cdef void lead_solo(role_t* r, const instant_t* now) noexcept nogil:
     """Alone for certain. A standby that has caught up: require acks first, then declare it in sync."""
     r.lost_since = 0
-    if not r.joined or not standby_present(r, now) or r.solo_wanted:
+    if not r.joined or not standby_present(r, now) or standby_stalled(r, now) or r.solo_wanted:
         r.solo_wanted = r.solo_wanted and r.joined
         r.join_since = 0
         set_release(r, RELEASE_ALL)
@@ -536,6 +544,12 @@ cdef bint standby_present(const role_t* r, const instant_t* now) noexcept nogil:
     if now.mono_ns < r.join_grace_until:
         return True   # just handed over to us: the old primary turns standby and joins
     return r.joined and r.peer.role == ROLE_STANDBY and r.peer.epoch == r.epoch
+
+
+cdef bint standby_stalled(const role_t* r, const instant_t* now) noexcept nogil:
+    """It lives, yet acknowledges nothing: its disk is full, say. Orders do not wait for it for ever."""
+    return (r.joined and r.acked_lsn < r.own_last_lsn
+            and since_at_least(r.acked_at, r.config.fence_timeout_ns, now))
 
 
 # --- commands -------------------------------------------------------------------------------------------------------
@@ -710,6 +724,7 @@ cdef void forgive_pause(role_t* r, uint64_t gap, const instant_t* now) noexcept 
     r.primary_heard = now.mono_ns
     r.started_at += gap
     r.request_since += gap
+    r.acked_at += gap
     if r.lost_since:
         r.lost_since += gap
     if r.handover_since:
@@ -796,6 +811,7 @@ class Cause(IntEnum):
     LATER_EPOCH = CAUSE_LATER_EPOCH
     CAUGHT_UP = CAUSE_CAUGHT_UP
     REGISTER_BEHIND = CAUSE_REGISTER_BEHIND
+    NO_ACKS = CAUSE_NO_ACKS
 
 
 class RegisterValue(NamedTuple):

@@ -523,6 +523,43 @@ def test_primary_that_cannot_reach_the_register_is_fenced_after_the_time_out() -
     assert not node.role.intake
 
 
+def test_primary_goes_on_without_a_standby_that_lives_but_acknowledges_nothing() -> None:
+    node = primary_in_sync()
+    node.log_ends_at(15, 5)
+    node.passes(FENCE / MS - 100, hearing=(State.STANDBY, 5))
+    node.acked(12)
+    node.passes(FENCE / MS - 100, hearing=(State.STANDBY, 5))
+    assert node.quiet(), "it is slow, but it moves"
+    node.passes(110, hearing=(State.STANDBY, 5))
+    request = node.claims()
+    assert (request.desired[1:], node.role.release) == ((5, A, mask(A)), Release.ACKED)
+    node.wins(request)
+    assert (node.role.release, node.role.cause) == (Release.ALL, Cause.NO_ACKS)
+    node.passes(500, hearing=(State.STANDBY, 5))
+    assert node.role.release is Release.ALL, "it is not waited for before it moves again"
+    node.acked(15)
+    assert node.role.release is Release.ACKED
+    assert node.claims().desired[1:] == (5, A, mask(A, B))
+
+
+def test_primary_with_nothing_to_acknowledge_misses_no_acknowledgement() -> None:
+    node = primary_in_sync()
+    for _ in range(30):
+        node.passes(100, hearing=(State.STANDBY, 5))
+        node.acked(11)
+    assert node.quiet()
+    node.log_ends_at(12, 5)
+    node.passes(100, hearing=(State.STANDBY, 5))
+    assert node.quiet()
+
+
+def test_primary_stays_in_sync_with_a_stalled_standby_if_it_cannot_reach_the_register() -> None:
+    node = primary_in_sync()
+    node.log_ends_at(15, 5)
+    node.passes(3 * FENCE / MS, hearing=(State.STANDBY, 5))
+    assert (node.role.state, node.role.release) == (State.PRIMARY, Release.ACKED)
+
+
 def test_solo_primary_goes_on_without_the_register() -> None:
     node = primary_solo()
     node.passes(10 * FENCE / MS)
