@@ -141,6 +141,7 @@ cdef size_t receiver_poll(receiver_t* r, const instant_t* now, uint8_t* buffer) 
         return build_join(r, now, buffer)
     if r.state != RECEIVER_FOLLOWING:
         return 0
+    p.now_ns = now.mono_ns
     if p.nak_at_ns and now.mono_ns >= p.nak_at_ns:
         p.nak_due = 1
     if not r.ack_due and not p.nak_due and not (r.config.flush_acks and r.journal.flushed_lsn > p.told_flushed_lsn):

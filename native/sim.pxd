@@ -81,6 +81,8 @@ cdef enum seen_state:              # of the pair's protocol, for the coverage ta
 cdef enum:
     SESSION_STATES = 8             # session_state, and 7: no primary
     MAX_FAULTS = 64
+    TRIGGER_SEEN = 1               # + seen_state of node `target & 1`
+    TRIGGER_SESSION = 32           # + session_state
     SIM_NODE_RX_BYTES = 1 << 17
 
 
@@ -90,6 +92,8 @@ cdef struct fault_t:
     uint32_t param
     uint8_t kind
     uint8_t target
+    uint8_t trigger                # 0: at its time; else from then on as soon as the node, or the session, is in a state
+    bint armed
 
 
 cdef struct answer_t:

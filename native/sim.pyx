@@ -71,6 +71,7 @@ cdef class World:
     cdef simclient_t* clients          # [TRUE_CLIENTS]
     cdef fault_t faults[MAX_FAULTS]
     cdef uint32_t fault_count
+    cdef uint32_t armed
     cdef uint64_t events
     cdef bint ended
     cdef bint healed
@@ -159,13 +160,13 @@ cdef class World:
         self.brokers[i].refuses_second = refuses_second
 
     def run(self, faults, uint64_t max_events=20_000_000) -> dict:
-        """Runs with a schedule of (at ns, kind, target, duration ns, param), times from the start. What happened."""
+        """Runs with a schedule of (at ns, kind, target, duration ns, param, trigger), times from the start."""
         if len(faults) > MAX_FAULTS:
             raise ValueError(f"at most {MAX_FAULTS} faults")
-        for at, kind, target, duration, param in faults:
+        for at, kind, target, duration, param, trigger in faults:
             if not 0 <= kind < FAULTS:
                 raise ValueError(f"no fault {kind}")
-            self.faults[self.fault_count] = fault_t(START_NS + at, duration, param, kind, target)
+            self.faults[self.fault_count] = fault_t(START_NS + at, duration, param, kind, target, trigger, 0)
             queue_push(&self.net.queue, START_NS + at, EVENT_FAULT, 0, self.fault_count, 0, NULL, 0)
             self.fault_count += 1
         with nogil:
@@ -204,8 +205,29 @@ cdef class World:
                 self._net_event(&event)
             else:
                 self._world_event(&event)
+            if self.armed:
+                self._fire()
             if self.truth.broken != BROKEN_NONE:
                 return
+
+    cdef void _fire(self) noexcept nogil:
+        """Faults that wait for a state of the protocol."""
+        cdef uint32_t k
+        cdef fault_t* f
+        cdef int wanted
+        for k in range(self.fault_count):
+            f = &self.faults[k]
+            if not f.armed:
+                continue
+            wanted = f.trigger - (TRIGGER_SESSION if f.trigger >= TRIGGER_SESSION else TRIGGER_SEEN)
+            if self.net.now >= self.config.faults_end:
+                f.armed = 0
+                self.armed -= 1
+            elif wanted == (self._session_seen(f.target % self.config.sessions) if f.trigger >= TRIGGER_SESSION else
+                            self._seen(f.target & 1)):
+                f.armed = 0
+                self.armed -= 1
+                self._fault(f)
 
     cdef void _world_event(self, event_t* e) noexcept nogil:
         cdef uint16_t a = e.a
@@ -222,7 +244,11 @@ cdef class World:
         elif e.kind == EVENT_REGISTER_ANSWER:
             self._register_answer(a, e)
         elif e.kind == EVENT_FAULT:
-            self._fault(&self.faults[e.b])
+            if self.faults[e.b].trigger:
+                self.faults[e.b].armed = 1
+                self.armed += 1
+            else:
+                self._fault(&self.faults[e.b])
         elif e.kind == EVENT_FLUSH:
             self._flush_disk(a, e.b)
         elif e.kind == EVENT_RESTART:
@@ -1096,13 +1122,16 @@ cdef class World:
         self._turn(i)
 
     cdef void _cover(self, const fault_t* f, uint16_t i, uint16_t session) noexcept nogil:
-        cdef int k
-        cdef int state = 7
         self.coverage[f.kind][self._seen(i)] += 1
+        self.session_coverage[f.kind][self._session_seen(session)] += 1
+
+    cdef int _session_seen(self, uint16_t session) noexcept nogil:
+        cdef int k
+        cdef int state = SESSION_STATES - 1
         for k in range(2):
             if self.nodes[k].up and self.nodes[k].n.role.state == ROLE_PRIMARY:
                 state = self.nodes[k].n.replica.sessions[session].state
-        self.session_coverage[f.kind][state] += 1
+        return state
 
     cdef int _seen(self, uint16_t i) noexcept nogil:
         cdef simnode_t* s = &self.nodes[i]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import orjson
 
 from gateway.errors import GatewayError
-from gateway.sim.schedule import KIND, Fault, Scenario, scenario_of
+from gateway.sim.schedule import KIND, TRIGGER, Fault, Scenario, scenario_of
 
 
 def to_text(scenario: Scenario) -> str:
     """JSON on one line: seed, options that differ from the seed's own, faults."""
     own = scenario_of(scenario.seed)
     changed = {name: value for name, value in scenario.options.items() if own.options[name] != value}
-    faults = [[f.at_ns, f.kind, f.target, f.duration_ns, f.param] for f in scenario.faults]
+    faults = [[f.at_ns, f.kind, f.target, f.duration_ns, f.param, f.when] for f in scenario.faults]
     return orjson.dumps({"seed": scenario.seed, "options": changed, "faults": faults}).decode()
 
 
@@ -26,6 +26,6 @@ def from_text(text: str) -> Scenario:
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise GatewayError(f"--replay: not a scenario as printed by `gateway sim`: {error}") from None
     for fault in faults:
-        if fault.kind not in KIND:
-            raise GatewayError(f"--replay: no fault {fault.kind!r}; known are {', '.join(KIND)}")
+        if fault.kind not in KIND or fault.when not in TRIGGER:
+            raise GatewayError(f"--replay: no fault {fault.kind!r} when {fault.when!r}; known are {', '.join(KIND)}")
     return Scenario(own.seed, options, faults)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
-from gateway.native.sim import FAULT_NAMES
+from gateway.native.sim import FAULT_NAMES, SEEN_NAMES, SESSION_NAMES
 
 MS = 1_000_000
 FAULTS_FROM_NS = 5 * MS
@@ -19,9 +19,22 @@ WALL_JUMP_ZERO = DRIFT_ZERO = 1_000_000
 MAX_WALL_JUMP_S = 100_000
 MAX_DRIFT_PPM = 200_000
 BOTH_PATHS = 2
+TRIGGER_SEEN = 1  # as in native/sim.pxd
+TRIGGER_SESSION = 32
 
 KIND = {name: index for index, name in enumerate(FAULT_NAMES)}
 DIRECTED = frozenset({"cut_path", "cut_register", "cut_broker", "cut_clients"})
+TRIGGER = {
+    "": 0,
+    **{name: TRIGGER_SEEN + index for index, name in enumerate(SEEN_NAMES)},
+    **{f"session {name}": TRIGGER_SESSION + index for index, name in enumerate(SESSION_NAMES)},
+}
+# States that a run is in for so short a time that a moment drawn by chance hardly meets them.
+SHORT_STATES = (
+    *("starting", "joining", "following", "candidate", "solo", "handing over", "fenced", "down"),
+    *("session disconnected", "session logon sent", "session recovering", "session logout sent", "session no primary"),
+)
+TRIGGERED = 0.4  # of the faults that are not the first
 # How often each kind is drawn, in proportion; 4 where nothing is said.
 WEIGHTS = {"kill": 14, "power": 6, "pause": 10, "isolate": 6, "cut_path": 8, "takeover": 3, "switchover": 5, "solo": 3}
 DURATIONS_MS = ((1, 30), (30, 80), (50, 400), (300, 1500))
@@ -36,10 +49,11 @@ class Fault:
     target: int
     duration_ns: int
     param: int
+    when: str = ""  # from at_ns on, as soon as the node is in this state (SEEN_NAMES), or "session <state>"
 
-    def native(self) -> tuple[int, int, int, int, int]:
+    def native(self) -> tuple[int, int, int, int, int, int]:
         """As `World.run` takes it."""
-        return self.at_ns, KIND[self.kind], self.target, self.duration_ns, self.param
+        return self.at_ns, KIND[self.kind], self.target, self.duration_ns, self.param, TRIGGER[self.when]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +85,13 @@ def scenario_of(seed: int) -> Scenario:
     }
     count = chance.choice((1, 1, 2, 2, 2, 3, 4, 6))
     faults = sorted((_draw(chance) for _ in range(count)), key=lambda fault: fault.at_ns)
+    faults[1:] = [_waiting(chance, fault) if chance.random() < TRIGGERED else fault for fault in faults[1:]]
     return Scenario(seed, options, tuple(faults))
+
+
+def _waiting(chance: random.Random, fault: Fault) -> Fault:
+    """Armed early, and let loose by a state that an earlier fault brings about."""
+    return replace(fault, at_ns=chance.randrange(0, fault.at_ns + 1), when=chance.choice(SHORT_STATES))
 
 
 def _draw(chance: random.Random) -> Fault:

@@ -32,7 +32,7 @@ def describe_fault(fault: Fault) -> str:
     """One fault in words."""
     return (
         f"{fault.at_ns / NS_PER_MS:.3f} ms: {fault.kind} target {fault.target} for "
-        f"{fault.duration_ns / NS_PER_MS:.3f} ms, param {fault.param}"
+        f"{fault.duration_ns / NS_PER_MS:.3f} ms, param {fault.param}" + (f", when {fault.when}" if fault.when else "")
     )
 
 
