@@ -179,7 +179,7 @@ cdef void node_on_datagram(node_t* n, const uint8_t* data, size_t size, const in
 cdef void node_on_tripwire(node_t* n, bint connected, const instant_t* now) noexcept nogil
 # The tripwire's greeting: a sealed HELLO of GREETING_BYTES over TCP, good only if it names our present incarnation.
 cdef size_t node_seal_greeting(node_t* n, uint8_t* buffer, const instant_t* now) noexcept nogil
-cdef bint node_greeting_is_fresh(node_t* n, const uint8_t* data, size_t size) noexcept nogil
+cdef bint node_greeting_is_fresh(node_t* n, const uint8_t* data, size_t size, const instant_t* now) noexcept nogil
 cdef void node_on_register(node_t* n, uint64_t request_id, register_outcome outcome, const register_value_t* value,
                            const instant_t* now) noexcept nogil
 cdef command_status node_on_command(node_t* n, role_command command, const instant_t* now) noexcept nogil

@@ -146,10 +146,7 @@ cdef void node_on_datagram(node_t* n, const uint8_t* data, size_t size, const in
             return                     # says nothing that is known to be fresh
     if header.from_node == peer:
         if n.channel.peer_incarnation[peer] != known:
-            # Another life of the peer: what the former one acknowledged says nothing of this one.
-            n.sender.views[peer].joined = 0
-            role_on_standby(&n.role, 0, 0, now)
-            note(n, NOTE_PEER, 0, 1, n.channel.peer_incarnation[peer], 0)
+            meet_new_life(n, now)
         role_on_log(&n.role, n.journal.last_lsn, n.journal.last_epoch)
         role_on_peer(&n.role, header.role, header.epoch, header.last_epoch, header.last_lsn, now)
         if header.kind == DATAGRAM_HANDOVER:
@@ -160,6 +157,14 @@ cdef void node_on_datagram(node_t* n, const uint8_t* data, size_t size, const in
             sender_on_datagram(&n.sender, header, now)
     elif n.receiver.state != RECEIVER_IDLE:
         take_from_primary(n, header, now)
+
+
+cdef void meet_new_life(node_t* n, const instant_t* now) noexcept nogil:
+    """Another life of the peer: what the former one acknowledged says nothing of this one."""
+    cdef uint8_t peer = n.config.role.peer
+    n.sender.views[peer].joined = 0
+    role_on_standby(&n.role, 0, 0, now)
+    note(n, NOTE_PEER, 0, 1, n.channel.peer_incarnation[peer], 0)
 
 
 cdef void take_from_primary(node_t* n, const datagram_header_t* header, const instant_t* now) noexcept nogil:
@@ -214,10 +219,18 @@ cdef size_t node_seal_greeting(node_t* n, uint8_t* buffer, const instant_t* now)
                               n.channel.peer_incarnation[n.config.role.peer], now.wall_ns)
 
 
-cdef bint node_greeting_is_fresh(node_t* n, const uint8_t* data, size_t size) noexcept nogil:
+cdef bint node_greeting_is_fresh(node_t* n, const uint8_t* data, size_t size, const instant_t* now) noexcept nogil:
     cdef const datagram_header_t* header = NULL
-    return (channel_open(&n.channel, data, size, &header) == OPEN_OK and header.kind == DATAGRAM_HELLO
-            and header.from_node == n.config.role.peer and header.to_incarnation == n.channel.incarnation)
+    cdef uint8_t peer = n.config.role.peer
+    cdef uint64_t known = n.channel.peer_incarnation[peer]
+    if (channel_open(&n.channel, data, size, &header) != OPEN_OK or header.kind != DATAGRAM_HELLO
+            or header.from_node != peer or header.to_incarnation != n.channel.incarnation):
+        return 0
+    n.now = now[0]
+    if n.channel.peer_incarnation[peer] != known:      # the greeting may be the first that is heard of it
+        meet_new_life(n, now)
+        follow_role(n, now)
+    return 1
 
 
 # --- inputs from counterparties ---------------------------------------------------------------------------------------

@@ -626,7 +626,7 @@ cdef class Reactor:
         s.filled += <uint32_t>size
         if s.filled < GREETING_BYTES:
             return
-        if not node_greeting_is_fresh(self.node, s.rx, GREETING_BYTES):
+        if not node_greeting_is_fresh(self.node, s.rx, GREETING_BYTES, &self.now):
             if accepted:
                 stream_close(s)
             else:

@@ -91,7 +91,8 @@ cdef class World:
     def __cinit__(self, uint64_t seed, *, uint32_t sessions=1, uint32_t clients=2, uint8_t durability=1,
                   bint refuses_second=False, bint watch=True, uint64_t order_every_ns=5_000_000,
                   uint64_t faults_end_ns=1_000_000_000, uint64_t heal_ns=20_000_000_000,
-                  uint64_t flush_every_ns=5_000_000, uint32_t skip_ahead=1000, bint trace=False):
+                  uint64_t flush_every_ns=5_000_000, uint32_t skip_ahead=1000,
+                  uint64_t resend_max_age_ns=60_000_000_000, bint trace=False):
         cdef uint32_t i
         if not 0 < sessions <= TRUE_SESSIONS or not 0 < clients <= TRUE_CLIENTS or durability > 2:
             raise ValueError(f"sessions 1 to {TRUE_SESSIONS}, clients 1 to {TRUE_CLIENTS}, durability 0 to 2")
@@ -113,7 +114,7 @@ cdef class World:
                              "startup_wait_ns": 300_000_000, "flush_before_release": durability == 2}
         self.session_options = {"begin_string": "FIX.4.4", "heartbeat_s": 1, "logon_timeout_ns": 1_000_000_000,
                                 "logout_timeout_ns": 500_000_000, "sending_time_tolerance_ns": 0,
-                                "resend_max_age_ns": 60_000_000_000, "skip_ahead": skip_ahead,
+                                "resend_max_age_ns": resend_max_age_ns, "skip_ahead": skip_ahead,
                                 "max_backoff_ns": 200_000_000}
         self.nodes = <simnode_t*>calloc(2, sizeof(simnode_t))
         self.brokers = <broker_t*>calloc(TRUE_SESSIONS, sizeof(broker_t))
@@ -173,6 +174,10 @@ cdef class World:
             self._begin()
             self._loop(max_events)
         return self._result()
+
+    def status(self, uint32_t node) -> dict:
+        """Of one node as it was at the end."""
+        return self.node_faces[node & 1].status()
 
     def _result(self):
         return {
@@ -259,7 +264,7 @@ cdef class World:
             self._check_healed()
         elif e.kind == EVENT_CYCLE:
             self.nodes[a].restart_at = 0
-            if self.nodes[a].up:
+            if self.nodes[a].up and (e.b == 0 or self.nodes[1 - a].n.role.solo_wanted):
                 self._kill(a)
         elif e.kind == EVENT_CLIENT_BACK:
             self.clients[a].down = 0
@@ -813,7 +818,7 @@ cdef class World:
         s.greeting_filled[which] += size
         if s.greeting_filled[which] < GREETING_BYTES:
             return
-        if not node_greeting_is_fresh(s.n, s.greeting_rx[which], GREETING_BYTES):
+        if not node_greeting_is_fresh(s.n, s.greeting_rx[which], GREETING_BYTES, &now):
             net_close(&self.net, at, 1 - i, 0)
             self._tripwire_gone(i, at)
             return
@@ -1037,6 +1042,8 @@ cdef class World:
             self._command(node, f.kind)
             if f.kind == FAULT_SOLO:       # holds until the standby has left: the operator restarts it
                 queue_push(&self.net.queue, end, EVENT_CYCLE, 1 - node, 0, 0, NULL, 0)
+                queue_push(&self.net.queue, self.config.faults_end + self.config.heal_ns // 2, EVENT_CYCLE, 1 - node, 1,
+                           0, NULL, 0)    # it left before the register answered: once more
         else:
             self._broker_fault(f.kind, session, end)
 

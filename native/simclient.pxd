@@ -30,6 +30,8 @@ cdef struct simlink_t:
     int32_t connection           # of the world; -1: none
     uint32_t epoch
     uint64_t heard_at            # kept by the world: virtual ns of the latest bytes
+    uint64_t named_seq[TRUE_SESSIONS]          # positions in its LOGIN
+    uint32_t named_generation[TRUE_SESSIONS]
     uint32_t filled
     uint32_t out_size
     uint8_t rx[SIM_RX_BYTES]

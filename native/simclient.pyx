@@ -9,7 +9,8 @@ from .clientwire cimport (CLIENT_PROTOCOL_VERSION, FATE_GAP_FILLED, FRAME_ACCEPT
                           frame_available, frame_header_t, login_body_t, position_t)
 from .orders cimport ORDER_REFUSED, ORDER_UNKNOWN
 from .simtruth cimport (TRUE_CLORDID_BYTES, TRUE_SESSIONS, scan_tag, truth_clordid, truth_delivered, truth_new_order,
-                        truth_order_of, truth_t, truth_told_accepted, truth_told_rejected, truth_told_unknown)
+                        truth_order_of, truth_t, truth_told_accepted, truth_told_again, truth_told_rejected,
+                        truth_told_unknown)
 
 cdef enum:
     POSITIONS_BYTES = TRUE_SESSIONS * 16         # position_t each
@@ -53,6 +54,8 @@ cdef void simclient_on_connected(simclient_t* c, int link) noexcept nogil:
     login.position_count = TRUE_SESSIONS
     name[0] = c'c'
     name[1] = c'0' + c.index
+    memcpy(up.named_seq, c.position, sizeof(c.position))
+    memcpy(up.named_generation, c.generation, sizeof(c.generation))
     memcpy(body, &login, sizeof(login))
     memcpy(body + sizeof(login), name, 2)
     write_positions(c, body + sizeof(login) + 2)
@@ -195,6 +198,9 @@ cdef void take_message(simclient_t* c, const frame_header_t* header, const uint8
     cdef const uint8_t* kind = scan_tag(body, size, "35", &length)
     if session >= TRUE_SESSIONS:
         return
+    if (header.generation == c.links[c.active].named_generation[session]
+            and header.seq <= c.links[c.active].named_seq[session]):
+        truth_told_again(c.truth, c.index, header.seq)
     if (header.generation < c.generation[session]
             or (header.generation == c.generation[session] and header.seq <= c.position[session])):
         c.skipped += 1

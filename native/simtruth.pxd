@@ -103,6 +103,8 @@ cdef void truth_told_accepted(truth_t* t, uint32_t order) noexcept nogil
 cdef void truth_told_rejected(truth_t* t, uint32_t order) noexcept nogil
 cdef void truth_told_unknown(truth_t* t, uint32_t order) noexcept nogil
 cdef void truth_delivered(truth_t* t, uint8_t client, uint8_t session, uint64_t seq) noexcept nogil
+# It was given what it had named as read when it logged in.
+cdef void truth_told_again(truth_t* t, uint8_t client, uint64_t seq) noexcept nogil
 cdef bint truth_all_delivered(const truth_t* t) noexcept nogil
 cdef void truth_audit(truth_t* t) noexcept nogil       # at the end, healed
 cdef void truth_unhealed(truth_t* t, const char* what) noexcept nogil

@@ -210,6 +210,11 @@ cdef void truth_delivered(truth_t* t, uint8_t client, uint8_t session, uint64_t 
         at[0] += 1
 
 
+cdef void truth_told_again(truth_t* t, uint8_t client, uint64_t seq) noexcept nogil:
+    fail(t, BROKEN_EXECUTION, "client %u is given MsgSeqNum %u again, which it had named as read", client,
+         <uint32_t>seq)
+
+
 cdef bint truth_all_delivered(const truth_t* t) noexcept nogil:
     return memcmp(t.delivered, t.executed, sizeof(t.delivered)) == 0
 

@@ -13,7 +13,7 @@ from gateway.native.sim import FAULT_NAMES, SEEN_NAMES, SESSION_NAMES
 
 MS = 1_000_000
 FAULTS_FROM_NS = 5 * MS
-FAULTS_END_NS = 1_000 * MS
+FAULTS_END_NS = 700 * MS
 MAX_KILL_STEPS = 60
 WALL_JUMP_ZERO = DRIFT_ZERO = 1_000_000
 MAX_WALL_JUMP_S = 100_000
@@ -79,9 +79,10 @@ def scenario_of(seed: int) -> Scenario:
         "durability": durability,
         "refuses_second": chance.random() < 0.5,
         "watch": chance.random() < 0.7,
-        "order_every_ns": chance.choice((1, 3, 10, 30)) * MS,
+        "order_every_ns": chance.choice((1, 5, 10, 30)) * MS,
         "flush_every_ns": (200 if durability == 0 else chance.choice((1, 5))) * MS,
         "faults_end_ns": FAULTS_END_NS,
+        "resend_max_age_ns": chance.choice((60_000, 60_000, 30)) * MS,
     }
     count = chance.choice((1, 1, 2, 2, 2, 3, 4, 6))
     faults = sorted((_draw(chance) for _ in range(count)), key=lambda fault: fault.at_ns)
