@@ -21,6 +21,7 @@ class World:
         flush_every_ns: int = 5_000_000,
         skip_ahead: int = 1000,
         resend_max_age_ns: int = 60_000_000_000,
+        sync: bool = True,
         trace: bool = False,
     ) -> None: ...
     def run(self, faults: Sequence[tuple[int, int, int, int, int, int]], max_events: int = 20_000_000) -> dict[str, Any]: ...

@@ -92,7 +92,7 @@ cdef class World:
                   bint refuses_second=False, bint watch=True, uint64_t order_every_ns=5_000_000,
                   uint64_t faults_end_ns=1_000_000_000, uint64_t heal_ns=20_000_000_000,
                   uint64_t flush_every_ns=5_000_000, uint32_t skip_ahead=1000,
-                  uint64_t resend_max_age_ns=60_000_000_000, bint trace=False):
+                  uint64_t resend_max_age_ns=60_000_000_000, bint sync=True, bint trace=False):
         cdef uint32_t i
         if not 0 < sessions <= TRUE_SESSIONS or not 0 < clients <= TRUE_CLIENTS or durability > 2:
             raise ValueError(f"sessions 1 to {TRUE_SESSIONS}, clients 1 to {TRUE_CLIENTS}, durability 0 to 2")
@@ -115,13 +115,14 @@ cdef class World:
         self.session_options = {"begin_string": "FIX.4.4", "heartbeat_s": 1, "logon_timeout_ns": 1_000_000_000,
                                 "logout_timeout_ns": 500_000_000, "sending_time_tolerance_ns": 0,
                                 "resend_max_age_ns": resend_max_age_ns, "skip_ahead": skip_ahead,
-                                "max_backoff_ns": 200_000_000}
+                                "max_backoff_ns": 200_000_000, "sync": sync}
         self.nodes = <simnode_t*>calloc(2, sizeof(simnode_t))
         self.brokers = <broker_t*>calloc(TRUE_SESSIONS, sizeof(broker_t))
         self.clients = <simclient_t*>calloc(TRUE_CLIENTS, sizeof(simclient_t))
         if (self.nodes is NULL or self.brokers is NULL or self.clients is NULL or truth_init(&self.truth) != 0
                 or net_init(&self.net, seed * 2) != 0):
             raise MemoryError("simulated world")
+        self.truth.asynchronous = not sync
         self.net.now = START_NS
         self.journals = []
         self.node_faces = [None, None]

@@ -44,6 +44,8 @@ cdef void truth_forget(truth_t* t) noexcept nogil:
     t.released = 0
     t.lossy = 0
     t.gone = 0
+    t.asynchronous = 0
+    t.forgotten = 0
     t.broken = BROKEN_NONE
     t.text[0] = 0
 
@@ -174,6 +176,8 @@ cdef void truth_promoted(truth_t* t, uint8_t node, uint32_t epoch, journal_t* ow
         record = journal_find(own, <uint16_t>session, DIRECTION_OUT, seq)
         if record is NULL and t.lossy:
             t.gone = 1
+        elif record is NULL and t.asynchronous:
+            t.forgotten = 1
         elif record is NULL:
             fail(t, BROKEN_NUMBER_REUSED, "the new primary of epoch %u does not know released MsgSeqNum %u", epoch, seq)
 
@@ -198,7 +202,7 @@ cdef void truth_told_unknown(truth_t* t, uint32_t order) noexcept nogil:
 
 cdef void truth_delivered(truth_t* t, uint8_t client, uint8_t session, uint64_t seq) noexcept nogil:
     cdef uint32_t* at = &t.delivered[client][session]
-    while t.gone and at[0] < t.executed[client][session] and executions(t, client, session)[at[0]] < seq:
+    while (t.gone or t.forgotten) and at[0] < t.executed[client][session] and executions(t, client, session)[at[0]] < seq:
         at[0] += 1       # whose it was is forgotten: its client does not get it, but still none twice
     if at[0] >= t.executed[client][session]:
         fail(t, BROKEN_EXECUTION, "client %u was given MsgSeqNum %u, which is no execution of its orders", client,
@@ -216,7 +220,7 @@ cdef void truth_told_again(truth_t* t, uint8_t client, uint64_t seq) noexcept no
 
 
 cdef bint truth_all_delivered(const truth_t* t) noexcept nogil:
-    return memcmp(t.delivered, t.executed, sizeof(t.delivered)) == 0
+    return t.gone or t.forgotten or memcmp(t.delivered, t.executed, sizeof(t.delivered)) == 0
 
 
 cdef void truth_audit(truth_t* t) noexcept nogil:
@@ -225,7 +229,7 @@ cdef void truth_audit(truth_t* t) noexcept nogil:
         if t.orders[i].accepted and t.orders[i].processed == 0 and not t.orders[i].told_unknown:
             fail(t, BROKEN_ACCEPTED_LOST, "order %u was accepted, is not at the counterparty, and its client was not "
                  "told", i, 0)
-    if not truth_all_delivered(t):
+    if not t.forgotten and not truth_all_delivered(t):
         fail(t, BROKEN_EXECUTION, "executions are missing at a client", 0, 0)
 
 

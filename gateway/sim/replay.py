@@ -11,7 +11,7 @@ from gateway.sim.schedule import KIND, TRIGGER, Fault, Scenario, scenario_of
 def to_text(scenario: Scenario) -> str:
     """JSON on one line: seed, options that differ from the seed's own, faults."""
     own = scenario_of(scenario.seed)
-    changed = {name: value for name, value in scenario.options.items() if own.options[name] != value}
+    changed = {name: value for name, value in scenario.options.items() if own.options.get(name) != value}
     faults = [[f.at_ns, f.kind, f.target, f.duration_ns, f.param, f.when] for f in scenario.faults]
     return orjson.dumps({"seed": scenario.seed, "options": changed, "faults": faults}).decode()
 

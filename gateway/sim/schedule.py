@@ -35,6 +35,7 @@ SHORT_STATES = (
     *("session disconnected", "session logon sent", "session recovering", "session logout sent", "session no primary"),
 )
 TRIGGERED = 0.4  # of the faults that are not the first
+ASYNC = 0.2  # of the runs
 # How often each kind is drawn, in proportion; 4 where nothing is said.
 WEIGHTS = {"kill": 14, "power": 6, "pause": 10, "isolate": 6, "cut_path": 8, "takeover": 3, "switchover": 5, "solo": 3}
 DURATIONS_MS = ((1, 30), (30, 80), (50, 400), (300, 1500))
@@ -84,6 +85,9 @@ def scenario_of(seed: int) -> Scenario:
         "faults_end_ns": FAULTS_END_NS,
         "resend_max_age_ns": chance.choice((60_000, 60_000, 30)) * MS,
     }
+    if chance.random() < ASYNC:
+        options["sync"] = False
+        options["order_every_ns"] = max(options["order_every_ns"], 5 * MS)  # skip_ahead is for so many
     count = chance.choice((1, 1, 2, 2, 2, 3, 4, 6))
     faults = sorted((_draw(chance) for _ in range(count)), key=lambda fault: fault.at_ns)
     faults[1:] = [_waiting(chance, fault) if chance.random() < TRIGGERED else fault for fault in faults[1:]]

@@ -1,0 +1,181 @@
+"""Deliberate protocol mistakes, each a change of a line or two in one source file of the production code.
+
+They exist here only as text: `gateway.sim.mutants` makes them one at a time in a copy of the sources built for the
+check. A mutation whose text is not found any more fails the check, so the list follows the code. May depend on:
+nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """`old`, which must be there exactly once, becomes `new` in native/`module`.pyx."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+
+
+MUTATIONS = (
+    Mutation(
+        "release without an acknowledgement",
+        "node",
+        "        limit = view.flushed_lsn if n.config.flush_before_release else view.received_lsn\n",
+        "        limit = n.journal.last_lsn\n",
+    ),
+    Mutation(
+        "acknowledgement of what was announced, not of what is held",
+        "receiver",
+        "    ack.received_lsn = r.journal.last_lsn\n",
+        "    ack.received_lsn = max(r.journal.last_lsn, r.primary_last_lsn)\n",
+    ),
+    Mutation(
+        "acknowledgement of an old epoch: a candidate goes on acknowledging",
+        "node",
+        "    elif n.receiver.state != RECEIVER_IDLE:\n        receiver_stop(&n.receiver)\n        n.truncation_due = 0\n",
+        "    elif n.receiver.state != RECEIVER_IDLE and n.role.state == ROLE_PRIMARY:\n"
+        "        receiver_stop(&n.receiver)\n        n.truncation_due = 0\n",
+    ),
+    Mutation(
+        "acknowledgement of a former life of the standby counts",
+        "node",
+        "    n.sender.views[peer].joined = 0\n    role_on_standby(&n.role, 0, 0, now)\n",
+        "",
+    ),
+    Mutation(
+        "no truncation of a divergent tail",
+        "receiver",
+        "        if reply.common_lsn < r.journal.last_lsn:\n",
+        "        if 0:\n",
+    ),
+    Mutation(
+        "a number is used again after a takeover",
+        "node",
+        "    cdef uint64_t first = s.next_out\n    s.epoch = n.role.epoch\n",
+        "    cdef uint64_t first = s.next_out\n    s.epoch = n.role.epoch\n"
+        "    s.next_out = max(<uint64_t>2, s.next_out) - 1\n",
+    ),
+    Mutation(
+        "promotion of a standby that is out of sync",
+        "role",
+        "    return r.cell_known and cell_has(r, r.config.node) and r.cell.epoch >= r.epoch and r.cell.primary == "
+        "r.config.peer\n",
+        "    return r.cell_known and r.cell.epoch >= r.epoch and r.cell.primary == r.config.peer\n",
+    ),
+    Mutation(
+        "compare-and-set replaced by a plain write",
+        "sim",
+        "            if request.expected.version == self.cell.version:\n",
+        "            if True:\n",
+    ),
+    Mutation(
+        "solo without the register",
+        "role",
+        "    set_release(r, RELEASE_ACKED)\n    if r.join_since and not unsettled(r):\n",
+        "    set_release(r, RELEASE_ACKED if present else RELEASE_ALL)\n    if r.join_since and not unsettled(r):\n",
+    ),
+    Mutation(
+        "in sync before it has caught up",
+        "role",
+        "    if r.acked_lsn >= r.join_target:\n",
+        "    if 1:\n",
+    ),
+    Mutation(
+        "an unanswered compare-and-set counts as won",
+        "role",
+        "    return (r.claimed_epoch > r.epoch and r.cell.epoch == r.claimed_epoch and r.cell.primary == "
+        "r.config.node\n            and not r.cell_guessed)\n",
+        "    return r.claimed_epoch > r.epoch and not r.request_open\n",
+    ),
+    Mutation(
+        "the same epoch for a new primary",
+        "role",
+        "    desired.epoch = later(later(r.cell.epoch, r.own_last_epoch), r.epoch) + 1\n",
+        "    desired.epoch = later(1, later(later(r.cell.epoch, r.own_last_epoch), r.epoch))\n",
+    ),
+    Mutation(
+        "position not checked at resume",
+        "feed",
+        "                and record.seq <= c.position_seq[record.session])):\n",
+        "                and record.seq + 20 <= c.position_seq[record.session])):\n",
+    ),
+    Mutation(
+        "what was missed is skipped at resume",
+        "feed",
+        "    record = journal_find(r.journal, session, DIRECTION_IN, seq)\n    if record is not NULL:\n"
+        "        return record.lsn + 1\n",
+        "    return r.journal.last_lsn + 1\n",
+    ),
+    Mutation(
+        "gap fill told as not sent while it was sent",
+        "node",
+        "        order.state = ORDER_UNKNOWN\n",
+        "        order.state = ORDER_REFUSED\n",
+    ),
+    Mutation(
+        "accepted is told before the release",
+        "feed",
+        "    while c.out_lsn <= released_lsn and budget:\n",
+        "    while c.out_lsn <= r.journal.last_lsn and budget:\n",
+    ),
+    Mutation(
+        "a repeated submission is sent again",
+        "intake",
+        "    cdef order_t* order = orders_by_client(&t.replica.orders, s.client, s.clordid, s.clordid_length)\n"
+        "    if order is NULL:\n        return 0\n    s.order_state = order.state\n",
+        "    cdef order_t* order = orders_by_client(&t.replica.orders, s.client, s.clordid, s.clordid_length)\n"
+        "    if 1:\n        return 0\n    s.order_state = order.state\n",
+    ),
+    Mutation(
+        "a repeated submission is answered before the release",
+        "node",
+        "    elif verdict == INTAKE_REPEATED and s.order_lsn <= n.released_lsn:     # else the feed will tell ACCEPTED\n",
+        "    elif verdict == INTAKE_REPEATED:\n",
+    ),
+    Mutation(
+        "a lost tail is not skipped",
+        "node",
+        "            and (n.role.skip_ahead or (not link.sync and first > 1))):\n",
+        "            and (not link.sync and first > 1)):\n",
+    ),
+    Mutation(
+        "release before it is on disk (durability every)",
+        "node",
+        "    if n.config.flush_before_release and limit > n.journal.flushed_lsn:\n"
+        "        limit = n.journal.flushed_lsn\n",
+        "",
+    ),
+    Mutation(
+        "a resend is left out",
+        "session",
+        "    if length > 0:\n        tx_push_scratch(&p.tx, place, <uint32_t>length, record.lsn)\n    return 1\n",
+        "    if length > 0 and record.seq % 3:\n"
+        "        tx_push_scratch(&p.tx, place, <uint32_t>length, record.lsn)\n    return 1\n",
+    ),
+    Mutation(
+        "a resend without PossDupFlag under the number of another order",
+        "session",
+        "        record = journal_find(s.journal, s.config.index, DIRECTION_OUT, seq)\n"
+        "        if goes_again(s, record):\n",
+        "        record = journal_find(s.journal, s.config.index, DIRECTION_OUT, seq ^ 1)\n"
+        "        if goes_again(s, record):\n",
+    ),
+    Mutation(
+        "a primary that lost the register goes on",
+        "role",
+        "        else:\n            enter_fenced(r, CAUSE_LOST_REGISTER)\n        return\n",
+        "        else:\n            r.cell.epoch = r.epoch\n            r.cell.primary = r.config.node\n"
+        "            r.cell.in_sync = bit(r.config.node)\n            set_release(r, RELEASE_ALL)\n        return\n",
+    ),
+    Mutation(
+        "inbound numbers are not taken over",
+        "session",
+        "        s.next_in = record.aux\n        if not record.flags & FLAG_APPLICATION and is_logon(record):\n",
+        "        s.next_in = record.aux + (record.aux % 16 == 0)\n"
+        "        if not record.flags & FLAG_APPLICATION and is_logon(record):\n",
+    ),
+)
