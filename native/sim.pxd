@@ -61,7 +61,9 @@ cdef enum fault_kind:
     FAULT_SOLO = 22
     FAULT_DISK_STALL = 23          # node: nothing reaches the disk
     FAULT_SLOW_PATHS = 24          # long delays on both, within which nothing is lost
-    FAULTS = 25
+    FAULT_BROKER_DEAF = 25         # session: a ResendRequest is never answered
+    FAULT_ACT_ALONE = 26           # node: the operator's last resort, while the other node is down
+    FAULTS = 27
 
 
 cdef enum seen_state:              # of the pair's protocol, for the coverage table

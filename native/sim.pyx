@@ -19,7 +19,7 @@ from .node cimport (GREETING_BYTES, MAX_CLIENT_CONNECTIONS, NOTE_FLUSH_WANTED, N
                     node_take_register_request, node_truncated, note_t)
 from .receiver cimport RECEIVER_FOLLOWING
 from .ring cimport ring_peek, ring_release
-from .role cimport (COMMAND_SOLO, COMMAND_SWITCHOVER, COMMAND_TAKEOVER, REGISTER_COMPARE_AND_SET, REGISTER_LOST,
+from .role cimport (COMMAND_ACCEPTED, COMMAND_ACT_ALONE, COMMAND_SOLO, COMMAND_SWITCHOVER, COMMAND_TAKEOVER, REGISTER_COMPARE_AND_SET, REGISTER_LOST,
                     REGISTER_VALUE, REGISTER_WON, RELEASE_ACKED, ROLE_CANDIDATE, ROLE_FENCED, ROLE_PRIMARY,
                     ROLE_STANDBY, ROLE_STARTING, register_outcome, register_request_t, register_value_t, role_command)
 from .session cimport (SESSION_READY, Session, session_closing, session_deadline, session_on_timer, session_tx_consume,
@@ -36,7 +36,7 @@ from .simnet cimport (CONNECTION_CLIENT, CONNECTION_SESSION, CONNECTION_TRIPWIRE
                       net_holds, net_init, net_message, net_power_lost, net_refuse, net_send, net_take)
 from .simqueue cimport event_t, queue_again, queue_pop, queue_push
 from .simrandom cimport random_below, random_chance
-from .simtruth cimport (BROKEN_NONE, TRUE_CLIENTS, TRUE_SESSIONS, truth_all_delivered, truth_audit, truth_free,
+from .simtruth cimport (BROKEN_NONE, TRUE_CLIENTS, TRUE_SESSIONS, scan_tag, truth_all_delivered, truth_audit, truth_free,
                         truth_init, truth_logged, truth_promoted, truth_released, truth_unhealed)
 
 cdef enum:
@@ -46,6 +46,7 @@ cdef enum:
     CLIENT_TURN_NS = 20000000
     CLIENT_PATIENCE_NS = 500000000     # silence after which it connects anew
     CHECK_NS = 20000000
+    MAX_WRITE_BYTES = 1 << 15
     LONGEST_SLEEP_NS = 20000000
     PPM = 1000000
 
@@ -67,6 +68,7 @@ cdef class World:
     cdef broker_t* brokers             # [TRUE_SESSIONS]
     cdef uint64_t muted_until[TRUE_SESSIONS]
     cdef uint64_t refusing_until[TRUE_SESSIONS]
+    cdef uint64_t deaf_until[TRUE_SESSIONS]
     cdef uint64_t broker_timer_at[TRUE_SESSIONS]
     cdef simclient_t* clients          # [TRUE_CLIENTS]
     cdef fault_t faults[MAX_FAULTS]
@@ -186,6 +188,8 @@ cdef class World:
             "virtual_ns": self.net.now - START_NS, "orders": self.truth.order_count,
             "processed": self.truth.processed, "promotions": self.promotions, "released": self.truth.released,
             "healed": bool(self.healed), "gone": bool(self.truth.gone), "lost": self.net.lost, "trace": self.trace,
+            "pending": [[self.clients[k].pending[i] for i in range(self.clients[k].pending_count)]
+                        for k in range(self.config.clients)],
             "coverage": [[self.coverage[k][s] for s in range(<int>SEEN_STATES)] for k in range(<int>FAULTS)],
             "session_coverage": [[self.session_coverage[k][s] for s in range(<int>SESSION_STATES)]
                                  for k in range(<int>FAULTS)],
@@ -609,9 +613,11 @@ cdef class World:
         cdef simnode_t* s = &self.nodes[i]
         cdef const uint8_t* data = NULL
         cdef uint32_t size = client_tx_peek(&s.n.clients[slot], &data)
-        if size:
+        while size:
+            size = min(size, MAX_WRITE_BYTES)
             net_send(&self.net, s.slots[slot].connection, 1, data, size)
             client_tx_consume(&s.n.clients[slot], size)
+            size = client_tx_peek(&s.n.clients[slot], &data)
         if s.n.clients[slot].closing:
             net_close(&self.net, s.slots[slot].connection, 1, 0)
             s.slots[slot].connection = -1
@@ -757,11 +763,17 @@ cdef class World:
     cdef void _data(self, int32_t at, connection_t* c, int side, const uint8_t* data, uint32_t size) noexcept nogil:
         cdef instant_t now
         cdef uint16_t i = c.node
+        cdef uint32_t length = 0
+        cdef const uint8_t* kind
         if c.kind == CONNECTION_TRIPWIRE:
             i = 1 - side
             if self.nodes[i].up:
                 self._tripwire_data(i, at, data, size)
         elif c.kind == CONNECTION_SESSION and side == 1:
+            if self.net.now < self.deaf_until[c.other]:
+                kind = scan_tag(data, size, "35", &length)
+                if kind is not NULL and kind[0] == c'2':
+                    return
             now = self._broker_now()
             broker_on_bytes(&self.brokers[c.other], data, size, &now)
             self._broker_turn(c.other)
@@ -1037,6 +1049,10 @@ cdef class World:
             self._drift(node, <int64_t>f.param - 1000000)
         elif f.kind == FAULT_CLIENT_CRASH:
             self._client_crash(f.target % self.config.clients, end)
+        elif f.kind == FAULT_BROKER_DEAF:
+            self.deaf_until[session] = max(self.deaf_until[session], end)
+        elif f.kind == FAULT_ACT_ALONE:
+            self._act_alone(node)
         elif f.kind == FAULT_DISK_STALL:
             self.nodes[node].stalled_until = max(self.nodes[node].stalled_until, end)
         elif f.kind >= FAULT_TAKEOVER:
@@ -1115,6 +1131,17 @@ cdef class World:
                 net_close(&self.net, c.links[link].connection, 0, random_chance(&self.chance, 500000))
                 simclient_on_disconnected(c, link)
         queue_push(&self.net.queue, end, EVENT_CLIENT_BACK, k, 0, 0, NULL, 0)
+
+    cdef void _act_alone(self, uint16_t i) noexcept nogil:
+        """He sees that the other node is down, and accepts that what only it had is lost."""
+        cdef instant_t now
+        if not self.nodes[i].up or self.nodes[1 - i].up or self.net.now < self.nodes[i].paused_until:
+            return
+        now = self._now(i)
+        if node_on_command(self.nodes[i].n, COMMAND_ACT_ALONE, &now) == COMMAND_ACCEPTED:
+            self.truth.lossy = 1
+            self.truth.gone = 1
+        self._turn(i)
 
     cdef void _command(self, uint16_t i, uint8_t kind) noexcept nogil:
         cdef instant_t now
@@ -1230,7 +1257,7 @@ cdef class World:
 FAULT_NAMES = ("kill", "power", "pause", "cut_path", "isolate", "cut_register", "register_down", "cut_broker",
                "cut_clients", "tripwire", "bad_paths", "slow_register", "wall_jump", "drift", "broker_drop",
                "broker_mute", "broker_refuse", "broker_asks_all", "broker_garbage", "client_crash", "takeover",
-               "switchover", "solo", "disk_stall", "slow_paths")
+               "switchover", "solo", "disk_stall", "slow_paths", "broker_deaf", "act_alone")
 SEEN_NAMES = ("down", "starting", "joining", "following", "in sync", "candidate", "acked", "solo", "handing over",
               "fenced")
 SESSION_NAMES = ("disconnected", "logon awaited", "logon sent", "recovering", "ready", "logout sent", "stopped",
