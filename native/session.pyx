@@ -35,6 +35,7 @@ cdef enum:
     HEADER_FIELDS = 32                # among so many from the start the standard header's fields are looked for
     EARLY_BYTES = 1 << 20             # messages that arrived ahead of a gap
     EARLY_MESSAGES = 4096
+    GAP_TRIES = 3                     # a ResendRequest without an effect, one HeartBtInt each; then we connect anew
     ROOM_FOR_SESSION = 64             # transmit items that application messages leave to the session itself
     RESEND_SCAN = 4096                # records that one step of a resend looks at
     REPLY_MARGIN_BYTES = 256          # what a resend adds to a stored message, at most
@@ -66,6 +67,9 @@ cdef struct private_t:
     uint64_t gap_asked            # asked for up to here, or kept
     bint gap_open_ended           # the last ResendRequest had EndSeqNo=0
     bint gap_awaited              # asked for by NextExpectedMsgSeqNum (789) in our Logon alone
+    uint64_t gap_again_ns         # mono: when it is asked for again, unless it has become smaller by then
+    uint64_t gap_next_in          # next_in at the last look
+    uint32_t gap_tries
     bint early_lost               # a message behind the gap was not kept since the last ResendRequest
     uint64_t barrier_seq          # MsgSeqNum of the TestRequest that must be answered before READY; 0: none
     uint64_t heartbeat_ns
@@ -285,8 +289,27 @@ cdef void session_on_timer(session_t* s, const instant_t* now) noexcept nogil:
         send_liveness_test(s)
     if now.mono_ns - p.last_sent_ns >= p.heartbeat_ns:
         send_plain(s, c'0', NULL)
+    if p.gap_until and now.mono_ns >= p.gap_again_ns and not ask_again(s):
+        return
     continue_resend(s)
     settle(s)
+
+
+cdef bint ask_again(session_t* s) noexcept nogil:
+    """The counterparty has not answered our ResendRequest, or not in full. False: it never does."""
+    cdef private_t* p = inside(s)
+    p.gap_again_ns = p.now.mono_ns + p.heartbeat_ns
+    if s.next_in != p.gap_next_in:
+        p.gap_next_in = s.next_in      # it is at it
+        p.gap_tries = 0
+        return 1
+    p.gap_tries += 1
+    if p.gap_tries == GAP_TRIES:
+        close_session(s, DISCONNECT_PROTOCOL)
+        return 0
+    p.gap_asked = 0
+    ask_for_gap(s, p.gap_until)
+    return 1
 
 
 cdef uint64_t session_deadline(const session_t* s) noexcept nogil:
@@ -297,6 +320,8 @@ cdef uint64_t session_deadline(const session_t* s) noexcept nogil:
     if (s.state == SESSION_RECOVERING or s.state == SESSION_READY) and p.heartbeat_ns:
         due = min(due, p.last_sent_ns + p.heartbeat_ns)
         due = min(due, p.last_received_ns + (disconnect_after(s) if p.test_request_sent else test_after(s)))
+        if p.gap_until:
+            due = min(due, p.gap_again_ns)
     return due
 
 
@@ -987,7 +1012,10 @@ cdef void ask_for_gap(session_t* s, uint64_t seen) noexcept nogil:
             return                       # asked for already, on its way
     else:
         p.gap_until = seen
+        p.gap_tries = 0
         tell(s, EVENT_GAP, s.next_in, seen)
+    p.gap_again_ns = p.now.mono_ns + p.heartbeat_ns
+    p.gap_next_in = s.next_in
     p.gap_asked = p.gap_until - 1
     p.gap_open_ended = 1
     p.gap_awaited = 0
@@ -1009,6 +1037,9 @@ cdef void await_gap(session_t* s, uint64_t seen) noexcept nogil:
     cdef private_t* p = inside(s)
     tell(s, EVENT_GAP, s.next_in, seen)
     p.gap_until = seen
+    p.gap_again_ns = p.now.mono_ns + p.heartbeat_ns
+    p.gap_next_in = s.next_in
+    p.gap_tries = 0
     p.gap_asked = seen - 1
     p.gap_open_ended = 1
     p.gap_awaited = 1
