@@ -1,16 +1,16 @@
 """A counterparty of the simulated world. May depend on: session, record, simtruth."""
 
-from libc.stdint cimport int32_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memcpy, memmove, memset
 
 from .instant cimport instant_t
 from .parser cimport message_t
 from .record cimport FLAG_APPLICATION, record_header_t, record_payload, record_payload_length
-from .session cimport (SEND_OK, SESSION_READY, session_on_bytes, session_on_connected, session_on_disconnected,
+from .session cimport (EVENT_REJECT_SENT, SEND_OK, SESSION_READY, session_event, session_on_bytes, session_on_connected, session_on_disconnected,
                        session_send_application, session_t)
 from .simtruth cimport (TRUE_CLORDID_BYTES, scan_tag, truth_clordid, truth_executed, truth_order_of, truth_processed,
-                        truth_t)
+                        truth_rejected_by_counterparty, truth_t)
 
 
 cdef void broker_init(broker_t* b, session_t* session, truth_t* truth, uint8_t index) noexcept nogil:
@@ -23,7 +23,7 @@ cdef void broker_init(broker_t* b, session_t* session, truth_t* truth, uint8_t i
     session.hooks.route = NULL
     session.hooks.on_message = take_message
     session.hooks.on_record = NULL
-    session.hooks.on_event = NULL
+    session.hooks.on_event = told
 
 
 cdef void broker_on_connected(broker_t* b, const instant_t* now) noexcept nogil:
@@ -46,6 +46,11 @@ cdef void broker_on_bytes(broker_t* b, const uint8_t* data, uint32_t size, const
     used = <uint32_t>session_on_bytes(b.session, b.rx, b.filled, now)
     memmove(b.rx, b.rx + used, b.filled - used)
     b.filled -= used
+
+
+cdef void told(void* context, session_t* session, session_event event, uint64_t a, uint64_t b) noexcept nogil:
+    if event == EVENT_REJECT_SENT:
+        truth_rejected_by_counterparty((<broker_t*>context).truth, b, a)
 
 
 cdef void take_message(void* context, session_t* session, const message_t* message,

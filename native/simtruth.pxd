@@ -33,6 +33,7 @@ cdef enum broken_invariant:
     BROKEN_UNHEALED = 7
     BROKEN_RELEASE_RULE = 8
     BROKEN_REJECTED_SENT = 9       # a client was told 'rejected' of an order that the counterparty has
+    BROKEN_BY_REJECT = 10          # the counterparty had to reject (35=3) a message of ours
 
 
 cdef struct true_order_t:
@@ -93,6 +94,7 @@ cdef int32_t truth_order_of(const truth_t* t, const uint8_t* text, uint32_t leng
 # At the counterparty.
 cdef void truth_processed(truth_t* t, uint32_t order) noexcept nogil
 cdef void truth_executed(truth_t* t, uint8_t session, uint32_t order, uint64_t seq) noexcept nogil
+cdef void truth_rejected_by_counterparty(truth_t* t, uint64_t seq, uint64_t reason) noexcept nogil
 # At a node: bytes of one message are given to the network. `other`: the log of the node that the register counts as in
 # sync beside this one; NULL: none, or the session is not `sync`.
 cdef void truth_released(truth_t* t, uint8_t node, uint32_t epoch, uint8_t session, const uint8_t* message,

@@ -97,6 +97,11 @@ cdef void truth_executed(truth_t* t, uint8_t session, uint32_t order, uint64_t s
         count[0] += 1
 
 
+cdef void truth_rejected_by_counterparty(truth_t* t, uint64_t seq, uint64_t reason) noexcept nogil:
+    fail(t, BROKEN_BY_REJECT, "the counterparty rejects MsgSeqNum %u, SessionRejectReason %u", <uint32_t>seq,
+         <uint32_t>reason)
+
+
 cdef inline uint32_t* executions(const truth_t* t, uint8_t client, uint8_t session) noexcept nogil:
     return &t.executions[(client * TRUE_SESSIONS + session) * TRUE_NUMBERS]
 

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from gateway.native.sim import SEEN_NAMES, SESSION_NAMES
 from gateway.sim.campaign import Tally, run_campaign
 from gateway.sim.coverage import coverage_table
+from gateway.sim.mutants import MAX_SEEDS, Verdict, check_mutations
 from gateway.sim.outcome import trace_scenario
 from gateway.sim.replay import from_text, to_text
 from gateway.sim.schedule import Scenario, scenario_of
@@ -35,12 +36,15 @@ def sim(
     replay: Annotated[str | None, typer.Option(help="Run this scenario, as printed for a failing seed.")] = None,
     shrinks: Annotated[bool, typer.Option("--shrink/--no-shrink", help="Shrink what fails.")] = True,
     coverage: Annotated[bool, typer.Option(help="Show which fault met which state.")] = True,
+    mutants: Annotated[bool, typer.Option("--mutants", help="Check that deliberate mistakes are found.")] = False,
 ) -> None:
     """Run the production state machines under every fault, in virtual time, and check the invariants at each step.
 
     Exit status 1 when one does not hold; the schedule is then shrunk and told, with a command that replays it.
     """
     console = Console()
+    if mutants:
+        raise typer.Exit(_check_mutations(console, seeds))
     if seed is not None or replay is not None:
         scenario = from_text(replay) if replay is not None else scenario_of(seed or 0)
         raise typer.Exit(_tell(console, scenario, shrinks=False))
@@ -102,3 +106,17 @@ def _tell(console: Console, scenario: Scenario, *, shrinks: bool) -> int:
     command = f"gateway sim --replay {shlex.quote(to_text(scenario))}"
     console.print(command, highlight=False, markup=False, soft_wrap=True)
     return EXIT_BROKEN if outcome.broken else 0
+
+
+def _check_mutations(console: Console, seeds: int | None) -> int:
+    """Builds and hunts each mistake; the table of docs/reliability.md."""
+
+    def show(verdict: Verdict) -> None:
+        found = f"{verdict.seeds} | {verdict.invariant}" if verdict.seeds else "not found |"
+        console.print(f"| {verdict.mutation.name} | {found} |", highlight=False, markup=False, soft_wrap=True)
+
+    console.print("| mistake | seeds | breaks |\n| --- | ---: | --- |", highlight=False, markup=False)
+    verdicts = check_mutations(max_seeds=seeds or MAX_SEEDS, on_verdict=show)
+    missed = sum(verdict.seeds == 0 for verdict in verdicts)
+    console.print(f"{len(verdicts) - missed} of {len(verdicts)} found", style="bold red" if missed else "bold green")
+    return EXIT_BROKEN if missed else 0

@@ -34,11 +34,10 @@ MUTATIONS = (
         "    ack.received_lsn = max(r.journal.last_lsn, r.primary_last_lsn)\n",
     ),
     Mutation(
-        "acknowledgement of an old epoch: a candidate goes on acknowledging",
-        "node",
-        "    elif n.receiver.state != RECEIVER_IDLE:\n        receiver_stop(&n.receiver)\n        n.truncation_due = 0\n",
-        "    elif n.receiver.state != RECEIVER_IDLE and n.role.state == ROLE_PRIMARY:\n"
-        "        receiver_stop(&n.receiver)\n        n.truncation_due = 0\n",
+        "acknowledgement of an old epoch: a new primary goes on acknowledging",
+        "receiver",
+        "    r.state = RECEIVER_IDLE\n    r.ack_due = 0\n",
+        "    r.ack_due = 0\n",
     ),
     Mutation(
         "acknowledgement of a former life of the standby counts",
@@ -177,5 +176,29 @@ MUTATIONS = (
         "        s.next_in = record.aux\n        if not record.flags & FLAG_APPLICATION and is_logon(record):\n",
         "        s.next_in = record.aux + (record.aux % 16 == 0)\n"
         "        if not record.flags & FLAG_APPLICATION and is_logon(record):\n",
+    ),
+    Mutation(
+        "a new life that shows first on the tripwire is not noticed",
+        "node",
+        "    if n.channel.peer_incarnation[peer] != known:      # the greeting",
+        "    if 0:      # the greeting",
+    ),
+    Mutation(
+        "a ResendRequest is sent once only",
+        "session",
+        "    if p.gap_until and now.mono_ns >= p.gap_again_ns and not ask_again(s):\n",
+        "    if 0:\n",
+    ),
+    Mutation(
+        "a suspect log does not skip ahead of number 1",
+        "node",
+        "            and (n.role.skip_ahead or (not link.sync and first > 1))):\n",
+        "            and first > 1):\n",
+    ),
+    Mutation(
+        "a resend has the time of the present clock, however wrong",
+        "session",
+        "                           max(p.now.wall_ns, record.time_ns), place, bound)\n",
+        "                           p.now.wall_ns, place, bound)\n",
     ),
 )

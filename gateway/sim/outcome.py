@@ -18,6 +18,7 @@ INVARIANTS = (
     "7 (the pair heals)",
     "the release rule (nothing leaves before the standby in sync holds it)",
     "the truth of a rejection (what was rejected was not sent)",
+    "the form of messages (the counterparty has no reason to reject one)",
 )
 
 
