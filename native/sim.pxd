@@ -94,7 +94,7 @@ cdef struct fault_t:
     uint32_t param
     uint8_t kind
     uint8_t target
-    uint8_t trigger                # 0: at its time; else from then on as soon as the node, or the session, is in a state
+    uint8_t trigger                # 0: at its time; else from then on when the node, or the session, is in a state
     bint armed
 
 

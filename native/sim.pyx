@@ -10,34 +10,35 @@ from libc.string cimport memcpy, memmove
 from .feed cimport client_tx_consume, client_tx_peek
 from .instant cimport instant_t
 from .journal cimport Journal, journal_at, journal_flush, journal_t
-from .node cimport (GREETING_BYTES, MAX_CLIENT_CONNECTIONS, NOTE_FLUSH_WANTED, NOTE_TAIL_SETTLED,
-                    Node, node_advance, node_deadline, node_greeting_is_fresh, node_on_client_bytes,
-                    node_on_client_connected, node_on_client_disconnected, node_on_command, node_on_datagram,
-                    node_on_register, node_on_session_bytes, node_on_session_connected, node_on_session_disconnected,
-                    node_on_timer, node_on_tripwire, node_poll_datagram, node_seal_greeting, node_session_closing,
+from .node cimport (GREETING_BYTES, MAX_CLIENT_CONNECTIONS, NOTE_FLUSH_WANTED, NOTE_TAIL_SETTLED, Node, node_advance,
+                    node_deadline, node_greeting_is_fresh, node_on_client_bytes, node_on_client_connected,
+                    node_on_client_disconnected, node_on_command, node_on_datagram, node_on_register,
+                    node_on_session_bytes, node_on_session_connected, node_on_session_disconnected, node_on_timer,
+                    node_on_tripwire, node_poll_datagram, node_seal_greeting, node_session_closing,
                     node_session_tx_consume, node_session_tx_peek, node_settle, node_start, node_take_connect,
                     node_take_register_request, node_truncated, note_t)
 from .receiver cimport RECEIVER_FOLLOWING
 from .ring cimport ring_peek, ring_release
-from .role cimport (COMMAND_ACCEPTED, COMMAND_ACT_ALONE, COMMAND_SOLO, COMMAND_SWITCHOVER, COMMAND_TAKEOVER, REGISTER_COMPARE_AND_SET, REGISTER_LOST,
-                    REGISTER_VALUE, REGISTER_WON, RELEASE_ACKED, ROLE_CANDIDATE, ROLE_FENCED, ROLE_PRIMARY,
-                    ROLE_STANDBY, ROLE_STARTING, register_outcome, register_request_t, register_value_t, role_command)
+from .role cimport (COMMAND_ACCEPTED, COMMAND_ACT_ALONE, COMMAND_SOLO, COMMAND_SWITCHOVER, COMMAND_TAKEOVER,
+                    REGISTER_COMPARE_AND_SET, REGISTER_LOST, REGISTER_VALUE, REGISTER_WON, RELEASE_ACKED,
+                    ROLE_CANDIDATE, ROLE_FENCED, ROLE_PRIMARY, ROLE_STANDBY, ROLE_STARTING, register_outcome,
+                    register_request_t, register_value_t, role_command)
 from .session cimport (SESSION_READY, Session, session_closing, session_deadline, session_on_timer, session_tx_consume,
                        session_tx_peek)
 from .simbroker cimport (broker_ask_for_all, broker_drain, broker_idle, broker_init, broker_on_bytes,
                          broker_on_connected, broker_on_disconnected, broker_t)
 from .simclient cimport (SIM_CLOSING, SIM_CONNECTING, SIM_DOWN, SIM_STANDBY, simclient_init, simclient_new_order,
-                         simclient_on_bytes, simclient_on_connected, simclient_on_disconnected,
-                         simclient_ping, simclient_tell_positions, simclient_t)
+                         simclient_on_bytes, simclient_on_connected, simclient_on_disconnected, simclient_ping,
+                         simclient_tell_positions, simclient_t)
 from .simnet cimport (CONNECTION_CLIENT, CONNECTION_SESSION, CONNECTION_TRIPWIRE, EVENT_CONNECT, EVENT_CONNECTED,
                       EVENT_DATA, EVENT_DATAGRAM, EVENT_REFUSED, LINK_BROKER, LINK_CLIENT, LINK_PATH_A, LINK_PATH_B,
-                      LINK_REGISTER, LINK_TRIPWIRE, MAX_CONNECTIONS, NET_EVENTS,
-                      connection_t, net_accept, net_close, net_connect, net_datagram, net_free, net_hold_until,
-                      net_holds, net_init, net_message, net_power_lost, net_refuse, net_send, net_take)
+                      LINK_REGISTER, LINK_TRIPWIRE, MAX_CONNECTIONS, NET_EVENTS, connection_t, net_accept, net_close,
+                      net_connect, net_datagram, net_free, net_hold_until, net_holds, net_init, net_message,
+                      net_power_lost, net_refuse, net_send, net_take)
 from .simqueue cimport event_t, queue_again, queue_pop, queue_push
 from .simrandom cimport random_below, random_chance
-from .simtruth cimport (BROKEN_NONE, TRUE_CLIENTS, TRUE_SESSIONS, scan_tag, truth_all_delivered, truth_audit, truth_free,
-                        truth_init, truth_logged, truth_promoted, truth_released, truth_unhealed)
+from .simtruth cimport (BROKEN_NONE, TRUE_CLIENTS, TRUE_SESSIONS, scan_tag, truth_all_delivered, truth_audit,
+                        truth_free, truth_init, truth_logged, truth_promoted, truth_released, truth_unhealed)
 
 cdef enum:
     FLUSH_ROUNDS = 4                   # as in the reactor

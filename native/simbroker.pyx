@@ -7,8 +7,8 @@ from libc.string cimport memcpy, memmove, memset
 from .instant cimport instant_t
 from .parser cimport message_t
 from .record cimport FLAG_APPLICATION, record_header_t, record_payload, record_payload_length
-from .session cimport (EVENT_REJECT_SENT, SEND_OK, SESSION_READY, session_event, session_on_bytes, session_on_connected, session_on_disconnected,
-                       session_send_application, session_t)
+from .session cimport (EVENT_REJECT_SENT, SEND_OK, SESSION_READY, session_event, session_on_bytes,
+                       session_on_connected, session_on_disconnected, session_send_application, session_t)
 from .simtruth cimport (TRUE_CLORDID_BYTES, scan_tag, truth_clordid, truth_executed, truth_order_of, truth_processed,
                         truth_rejected_by_counterparty, truth_t)
 

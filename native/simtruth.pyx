@@ -207,7 +207,8 @@ cdef void truth_told_unknown(truth_t* t, uint32_t order) noexcept nogil:
 
 cdef void truth_delivered(truth_t* t, uint8_t client, uint8_t session, uint64_t seq) noexcept nogil:
     cdef uint32_t* at = &t.delivered[client][session]
-    while (t.gone or t.forgotten) and at[0] < t.executed[client][session] and executions(t, client, session)[at[0]] < seq:
+    while ((t.gone or t.forgotten) and at[0] < t.executed[client][session]
+            and executions(t, client, session)[at[0]] < seq):
         at[0] += 1       # whose it was is forgotten: its client does not get it, but still none twice
     if at[0] >= t.executed[client][session]:
         fail(t, BROKEN_EXECUTION, "client %u was given MsgSeqNum %u, which is no execution of its orders", client,

@@ -132,8 +132,8 @@ MUTATIONS = (
     Mutation(
         "a repeated submission is answered before the release",
         "node",
-        "    elif verdict == INTAKE_REPEATED and s.order_lsn <= n.released_lsn:     # else the feed will tell ACCEPTED\n",
-        "    elif verdict == INTAKE_REPEATED:\n",
+        "    elif verdict == INTAKE_REPEATED and s.order_lsn <= n.released_lsn:     # else the feed",
+        "    elif verdict == INTAKE_REPEATED:     # else the feed",
     ),
     Mutation(
         "a lost tail is not skipped",
