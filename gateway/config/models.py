@@ -7,6 +7,7 @@ and never change the order.
 from __future__ import annotations
 
 import hashlib
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -19,6 +20,7 @@ MAX_SESSIONS = 64
 MAX_CLIENTS = 255
 MAX_ENDPOINTS = 8
 PLACES_E8 = 10**8
+ENDPOINT = re.compile(r"https?://[^/\s]+:\d{1,5}/?")
 
 CompId = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[\x21-\x7e]+$")]
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9_.-]+$")]
@@ -40,7 +42,15 @@ class Pair(Section):
 class RegisterSection(Section):
     """`[register]`."""
 
-    kind: Literal["file", "static"]
+    kind: Literal["etcd", "file", "static"]
+    endpoints: list[str] = Field(default=[], description="etcd: http(s)://host:port of each member of the cluster")
+    key: str | None = Field(None, min_length=1, description='etcd: the cell; "fix-gateway/pair-ID", if not given')
+    user: str | None = Field(None, min_length=1, description="etcd: with password_env or password_file")
+    password_env: str | None = None
+    password_file: Path | None = None
+    ca_file: Path | None = Field(None, description="etcd: whose certificates are trusted; the system's, if not given")
+    cert_file: Path | None = Field(None, description="etcd: our certificate, with key_file")
+    key_file: Path | None = None
     path: Path | None = Field(None, description="file: directory that both nodes see")
     act_alone: NodeName | None = Field(None, description="static: the node that may act alone when its peer is lost")
     timeout: Duration = parse_duration("500ms")
@@ -49,9 +59,24 @@ class RegisterSection(Section):
     def _complete(self) -> Self:
         if self.kind == "file" and self.path is None:
             raise ValueError('kind "file" needs `path`, a directory that both nodes see')
+        if self.kind == "etcd":
+            self._check_etcd()
+        elif self.endpoints:
+            raise ValueError(f'`endpoints` belong to kind "etcd", not to {self.kind!r}')
         if self.kind == "static" and self.act_alone is None:
             raise ValueError('kind "static" needs `act_alone`, "a" or "b"')
         return self
+
+    def _check_etcd(self) -> None:
+        if not self.endpoints:
+            raise ValueError('kind "etcd" needs `endpoints`, such as ["https://10.0.0.1:2379"]')
+        for endpoint in self.endpoints:
+            if not ENDPOINT.fullmatch(endpoint):
+                raise ValueError(f"endpoint {endpoint!r}: must be http://host:port or https://host:port")
+        if (self.user is None) != (self.password_env is None and self.password_file is None):
+            raise ValueError("`user` and one of `password_env` and `password_file` go together")
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("`cert_file` and `key_file` go together")
 
 
 class Replication(Section):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 from gateway.config import Address, Config, Session, read_key, read_secret
-from gateway.errors import GatewayError
+from gateway.errors import ConfigError, GatewayError
 from gateway.native.journal import Journal
 from gateway.native.node import Node
 from gateway.native.reactor import Reactor
+from gateway.register.etcd import EtcdOptions
 
 E8 = 10**8
 BACKLOG = 64
@@ -104,6 +106,28 @@ def build_node(config: Config, name: str, journal: Journal, key: bytes) -> Node:
             burst=limits.burst,
         )
     return node
+
+
+def etcd_options(config: Config) -> EtcdOptions:
+    """Where the register's cluster is. Raises ConfigError: a secret or certificate cannot be had."""
+    section = config.register_
+    tls = None
+    if any(endpoint.startswith("https:") for endpoint in section.endpoints):
+        try:
+            tls = ssl.create_default_context(cafile=section.ca_file)
+            if section.cert_file is not None:
+                tls.load_cert_chain(section.cert_file, section.key_file)
+        except (OSError, ssl.SSLError) as error:
+            files = ", ".join(str(path) for path in (section.ca_file, section.cert_file, section.key_file) if path)
+            raise ConfigError(f"register: a certificate or key cannot be used ({files}): {error}") from None
+    password = read_secret("password of the register", env=section.password_env, file=section.password_file)
+    return EtcdOptions(
+        section.endpoints,
+        section.key or f"fix-gateway/pair-{config.pair.id}",
+        section.user or "",
+        password.decode(),
+        tls,
+    )
 
 
 def build_reactor(config: Config, name: str, node: Node, sockets: list[socket.socket]) -> Reactor:

@@ -25,7 +25,7 @@ from gateway.journal.flusher import Flusher
 from gateway.native.node import Note
 from gateway.native.reactor import Command as ReactorCommand
 from gateway.native.role import Command, RegisterOutcome, RegisterValue, Request
-from gateway.node.build import INDEX, Assembly, assemble
+from gateway.node.build import INDEX, Assembly, assemble, etcd_options
 from gateway.node.daychange import DayChange
 from gateway.node.incident import Incident, IncidentRecorder
 from gateway.node.notes import log_note
@@ -168,6 +168,7 @@ class NodeProcess:
             peer=1 - INDEX[self._name],
             path=section.path if section.path is not None else self._assembly.data_dir / "register",
             alone=INDEX[section.act_alone] if section.act_alone else None,
+            etcd=etcd_options(self._config) if section.kind == "etcd" else None,
             own_last_epoch=self._assembly.journal.last_epoch,
             timeout_s=section.timeout / 1e9,
         )

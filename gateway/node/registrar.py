@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 
 import structlog
 
@@ -12,6 +12,8 @@ from gateway.register import Register, perform
 from gateway.register.base import EMPTY
 
 log = structlog.get_logger("register")
+
+NOT_ASKED = 0  # id of what the register tells by itself; requests have others
 
 # (request id, outcome, value) -> None
 Answer = Callable[[int, RegisterOutcome, RegisterValue], None]
@@ -24,12 +26,13 @@ class Registrar:
         self._register = register
         self._answer = answer
         self._tasks: set[asyncio.Task[None]] = set()
+        news = register.watch()
+        if news is not None:
+            self._start(self._follow(news))
 
     def submit(self, request: Request) -> None:
         """Starts the request; its answer comes from the event loop."""
-        task = asyncio.get_running_loop().create_task(self._carry_out(request))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._start(self._carry_out(request))
 
     async def close(self) -> None:
         """Cancels what is under way and closes the register."""
@@ -37,6 +40,15 @@ class Registrar:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._register.close()
+
+    def _start(self, coroutine: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _follow(self, news: AsyncIterator[RegisterValue]) -> None:
+        async for value in news:
+            self._answer(NOT_ASKED, RegisterOutcome.VALUE, value)
 
     async def _carry_out(self, request: Request) -> None:
         outcome = await perform(self._register, request)

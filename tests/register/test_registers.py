@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from gateway.native.role import RegisterOutcome, Request, RequestKind
 from gateway.register import RegisterCorrupt, RegisterUnavailable, RegisterValue, open_register, perform
 from gateway.register import file as file_register
 from gateway.register.base import EMPTY, Outcome, Register
+from gateway.register.etcd import EtcdOptions
 from gateway.register.file import FileRegister
+from tests.support.etcd import HAVE_ETCD, EtcdCluster
 
 A, B, BOTH = 1, 2, 3
 
@@ -36,16 +38,30 @@ def open_static(path: Path) -> Register:
 
 OPENERS: dict[str, Callable[[Path], Register]] = {"file": open_file, "static": open_static}
 SHARED = ["file"]
+ETCD = pytest.param("etcd", marks=pytest.mark.skipif(not HAVE_ETCD, reason="no etcd here: apt install etcd-server"))
 
 
-@pytest.fixture(params=sorted(OPENERS))
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdCluster]:
+    with EtcdCluster(tmp_path_factory.mktemp("etcd")) as running:
+        yield running
+
+
+def opener_of(kind: str, request: pytest.FixtureRequest, path: Path) -> Opener:
+    if kind != "etcd":
+        return lambda: OPENERS[kind](path)
+    options = EtcdOptions(request.getfixturevalue("cluster").endpoints, str(path))
+    return lambda: open_register("etcd", node=0, peer=1, path=path, etcd=options, timeout_s=5)
+
+
+@pytest.fixture(params=[*sorted(OPENERS), ETCD])
 def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
-    return lambda: OPENERS[request.param](tmp_path)
+    return opener_of(request.param, request, tmp_path)
 
 
-@pytest.fixture(params=SHARED)
+@pytest.fixture(params=[*SHARED, ETCD])
 def shared_opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
-    return lambda: OPENERS[request.param](tmp_path)
+    return opener_of(request.param, request, tmp_path)
 
 
 @asynccontextmanager
@@ -319,9 +335,11 @@ def test_no_answer_in_time_is_unknown(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_factory_names_what_it_can_open(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"'paper': must be one of file, static"):
+    with pytest.raises(ValueError, match=r"'paper': must be one of etcd, file, static"):
         open_register("paper", node=0, peer=1, path=tmp_path)
     with pytest.raises(ValueError, match="alone"):
         open_register("static", node=0, peer=1, path=tmp_path)
+    with pytest.raises(ValueError, match="cluster"):
+        open_register("etcd", node=0, peer=1, path=tmp_path)
     with pytest.raises(ValueError, match="time-out"):
         open_register("file", node=0, peer=1, path=tmp_path, timeout_s=0)

@@ -77,11 +77,14 @@ class Stage(World):
         journal: str = "",
         heartbeat_s: int = 30,
         faults: Faults | None = None,
+        register: str = "",
     ) -> None:
         super().__init__(directory, mode=mode, reactor=reactor, engine=engine)
         self.broker_store = directory / "broker-store" if engine == "native" else "memory"
         self.relay: Relay | None = None
         self._amend("[journal]", "[journal]\n" + journal)
+        if register:
+            self._amend('kind = "file"\npath = "register"', register)
         self._amend("heartbeat = 30", f"heartbeat = {heartbeat_s}")
         if faults is not None:
             self.relay = self._insert_relay(faults)
