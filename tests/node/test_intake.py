@@ -53,7 +53,10 @@ def refusal(client: Client) -> Refused:
 
 
 def processed(rig: Rig, name: str) -> int:
-    """How many messages with this ClOrdID the broker has processed."""
+    """How many messages with this ClOrdID the broker has processed, when all before now has reached it."""
+    last = rig.client().send("BROKER", order(), f"last-{next(_numbers)}").cl_ord_id
+    while not any(entry["cl_ord_id"] == last for entry in read_ledger(rig.world.ledger)):
+        rig.status()
     return sum(entry["processed"] for entry in read_ledger(rig.world.ledger) if entry["cl_ord_id"] == name)
 
 

@@ -83,6 +83,8 @@ class Stage(World):
         self.broker_store = directory / "broker-store" if engine == "native" else "memory"
         self.relay: Relay | None = None
         self._amend("[journal]", "[journal]\n" + journal)
+        # So that a busy machine is not taken for a dead peer.
+        self._amend("[replication]", '[replication]\nsuspect_after = "250ms"')
         if register:
             self._amend('kind = "file"\npath = "register"', register)
         self._amend("heartbeat = 30", f"heartbeat = {heartbeat_s}")
