@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gateway.broker.acceptor import Acceptor, Counterparty
 from gateway.broker.echo_config import EchoConfig, EchoSession
+from gateway.fix.builtin import CHECKS, builtin_dictionary
 from gateway.fix.dictionary import dictionary_in, session_dictionary_in
 from gateway.native.dictionary import Dictionary
 from gateway.native.journal import Journal
@@ -35,7 +36,7 @@ Dictionaries = tuple[Dictionary | None, Dictionary | None]  # of the version, an
 class EchoCounterparty(Counterparty):
     """One session."""
 
-    def __init__(self, sender_comp_id: str, config: EchoSession, dictionaries: Dictionaries) -> None:
+    def __init__(self, sender_comp_id: str, config: EchoSession, dictionaries: Dictionaries, checks: int) -> None:
         identity = (config.begin_string, sender_comp_id, config.target_comp_id)
         session = Session(
             Journal.memory(max_sessions=1),
@@ -49,7 +50,7 @@ class EchoCounterparty(Counterparty):
             reset_on_logon=config.reset_on_logon,
             dictionary=dictionaries[0],
             session_dictionary=dictionaries[1],
-            checks=config.checks,
+            checks=checks,
         )
         super().__init__(identity, session, replace_connection=False)
         self._begin_string = config.begin_string
@@ -95,12 +96,15 @@ def encode(fields: RawFields) -> bytes:
 
 
 def echo_acceptor(host: str, port: int, config: EchoConfig, dictionaries: Path | None) -> Acceptor:
-    """The acceptor of a configuration. Raises ConfigError: a dictionary is missing or wrong."""
+    """The acceptor of a configuration; without a directory the gateway's own dictionary is used, with what that can
+    check. Raises ConfigError: a dictionary is missing or wrong."""
+    own = builtin_dictionary()
     loaded: dict[tuple[str, str], Dictionaries] = {}
     counterparties: list[Counterparty] = []
     for session in config.session:
         key = (session.begin_string, session.default_appl_ver_id)
         if dictionaries is not None and session.checks and key not in loaded:
             loaded[key] = (dictionary_in(dictionaries, *key), session_dictionary_in(dictionaries, session.begin_string))
-        counterparties.append(EchoCounterparty(config.sender_comp_id, session, loaded.get(key, (None, None))))
+        checks = session.checks if dictionaries is not None else session.checks & CHECKS
+        counterparties.append(EchoCounterparty(config.sender_comp_id, session, loaded.get(key, (own, None)), checks))
     return Acceptor(host, port, counterparties)

@@ -280,3 +280,14 @@ def test_a_sequence_reset_may_have_any_number_of_its_own(peer, body):
     assert (answer[35], answer[45], answer[372], answer[373]) == ("3", "0", "4", "5")
     peer.say("4", b"36=%d\x01" % (expected + 7), 0)
     assert (peer.session.next_in, peer.session.status) == (expected + 7, "READY")
+
+
+def test_the_greatest_number_is_not_passed_by_a_message_that_is_rejected(peer):
+    greatest = 2**32 - 1
+    peer.say("4", b"36=%d\x01" % greatest, 0)
+    ids = b"49=BROKER\x0156=GW\x01" if peer.role == "initiator" else b"49=GW\x0156=BROKER\x01"
+    body = b"35=0\x01%s34=%d\x0152=now\x01" % (ids, greatest)
+    head = b"8=FIX.4.4\x019=%d\x01" % len(body)
+    peer.feed(head + body + b"10=%03d\x01" % (sum(head + body) % 256))
+    assert peer.heard_types() == ["3"]
+    assert peer.session.next_in == greatest
