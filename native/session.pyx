@@ -1,5 +1,6 @@
 """One FIX session: the state machine, for both roles.
 
+Here: life, log, transport, operator and transmit queue; the rest is by topic in session_*.pxi, in one compilation unit.
 All changes of `state` are in `enter`. What survives a crash is changed by `session_apply` alone. May depend on:
 journal, parser, encoder, dictionary, version, tags, txqueue, fixbody. Never does I/O, never reads a clock, never
 allocates after session_init.

@@ -61,6 +61,15 @@ class Ours:
             self.session.disconnected(*self.now)
             self._collect()
 
+    def garble(self) -> None:
+        """Puts bytes that are no message onto the wire in both directions."""
+        if self._socket is not None:
+            noise = b"8=FIX.4.4\x019=10\x0135=0\x0134=x\x0110=000\x01"
+            with contextlib.suppress(OSError):
+                self._socket.sendall(self.session.output(None, *self.now) + noise)
+            if not self._pending:
+                self.session.receive(noise, *self.now)
+
     def restart(self) -> None:
         """A new process over the same journal."""
         self.hang_up()
