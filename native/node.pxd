@@ -224,3 +224,4 @@ cdef uint64_t node_deadline(const node_t* n) noexcept nogil               # mono
 cdef class Node:
     cdef node_t* handle
     cdef readonly Journal journal
+    cdef list dictionaries      # that sessions point to

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from .dictionary import Dictionary
 from .journal import Journal
 from .role import Request
 
@@ -83,6 +84,13 @@ class Node:
         endpoints: int = ...,
         min_backoff_ns: int = ...,
         max_backoff_ns: int = ...,
+        default_appl_ver_id: str = ...,
+        test_session: bool = ...,
+        send_last_processed: bool = ...,
+        orig_sending_time_optional: bool = ...,
+        dictionary: Dictionary | None = ...,
+        session_dictionary: Dictionary | None = ...,
+        checks: int = ...,
     ) -> int: ...
     def add_client(
         self,

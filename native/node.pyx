@@ -21,6 +21,7 @@ from .clientwire cimport (CLIENT_PROTOCOL_VERSION, ERROR_FENCED, ERROR_LOGIN, ER
 from .datagram cimport (DATAGRAM_ACK, DATAGRAM_HANDOVER, DATAGRAM_HEADER_BYTES, DATAGRAM_HEARTBEAT, DATAGRAM_HELLO,
                         DATAGRAM_JOIN, OPEN_OK, channel_init, channel_open, channel_seal, channel_seal_hello,
                         datagram_header_t)
+from .dictionary cimport Dictionary
 from .doubt cimport MAX_QUESTION_BYTES, doubt_question
 from .feed cimport (CLIENT_CONNECTED, CLIENT_FED, CLIENT_FREE, CLIENT_WAITING, MAX_FATES, client_free, client_init,
                     client_open, client_room, client_t, client_write, fate_t, feed_pump, feed_start)
@@ -1132,6 +1133,7 @@ cdef class Node:
         config.order_capacity = order_capacity
         config.login_timeout_ns = login_timeout_ns
         config.flush_before_release = flush_before_release
+        self.dictionaries = []
         self.journal = journal
         self.handle = <node_t*>calloc(1, sizeof(node_t))
         if self.handle is NULL or node_init(self.handle, &config, journal.handle) != 0:
@@ -1153,7 +1155,10 @@ cdef class Node:
                     bint reset_on_logout=False, bint reset_on_disconnect=False, bint logon_barrier=True,
                     bint send_next_expected=False, bint cancels_before_ready=False, bint sync=True,
                     bint hold_when_not_ready=True, uint32_t skip_ahead=0, uint8_t endpoints=1,
-                    uint64_t min_backoff_ns=10_000_000, uint64_t max_backoff_ns=1_000_000_000) -> int:
+                    uint64_t min_backoff_ns=10_000_000, uint64_t max_backoff_ns=1_000_000_000,
+                    str default_appl_ver_id="", bint test_session=False, bint send_last_processed=False,
+                    bint orig_sending_time_optional=False, Dictionary dictionary=None,
+                    Dictionary session_dictionary=None, uint32_t checks=0) -> int:
         """Adds an initiator session; its index. ValueError names what is too long. Call it in the configuration's
         order."""
         cdef session_config_t config
@@ -1181,6 +1186,16 @@ cdef class Node:
         config.logon_barrier = logon_barrier
         config.send_next_expected = send_next_expected
         config.cancels_before_ready = cancels_before_ready
+        copy_text(config.default_appl_ver_id, 8, default_appl_ver_id.encode("ascii"), "default_appl_ver_id")
+        config.test_session = test_session
+        config.send_last_processed = send_last_processed
+        config.orig_sending_time_optional = orig_sending_time_optional
+        config.checks = checks
+        if dictionary is not None:
+            config.dictionary = &dictionary.tables
+        if session_dictionary is not None:
+            config.session_dictionary = &session_dictionary.tables
+        self.dictionaries += [dictionary, session_dictionary]
         cdef bytes encoded = name.encode("ascii")
         if not 0 < len(encoded) < CREDENTIAL_BYTES:
             raise ValueError(f"session name {name!r}: 1 to {CREDENTIAL_BYTES - 1} characters")

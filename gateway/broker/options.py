@@ -13,6 +13,8 @@ from gateway.errors import ConfigError
 from gateway.fix.fields import Fields, Tag
 from gateway.native.encoder import utc_timestamp
 
+BEGIN_STRINGS = ("FIX.4.1", "FIX.4.2", "FIX.4.3", "FIX.4.4", "FIXT.1.1")
+
 
 class SessionId(NamedTuple):
     """One session, from the broker's side."""
@@ -25,7 +27,7 @@ class SessionId(NamedTuple):
     def parse(cls, text: str) -> SessionId:
         """`FIX.4.4:BROKER:GATEWAY`: BeginString, the broker's CompID, the gateway's. Raises ConfigError."""
         parts = text.split(":")
-        if len(parts) != 3 or not all(parts) or parts[0] not in ("FIX.4.2", "FIX.4.4"):
+        if len(parts) != 3 or not all(parts) or parts[0] not in BEGIN_STRINGS:
             raise ConfigError(
                 f"--session: found {text!r}, allowed: BeginString:SenderCompID:TargetCompID, "
                 "such as FIX.4.4:BROKER:GATEWAY"

@@ -129,11 +129,19 @@ class JournalSection(Section):
     max_orders: int = Field(1 << 20, ge=1024, description="ClOrdIDs over the life of the journal")
 
 
+CheckName = Literal[
+    "formats", "values", "order", "user_fields", "unknown_fields", "unknown_messages", "required", "group_order"
+]
+
+
 class Session(Section):
     """`[[session]]`."""
 
     name: Name
-    begin_string: Literal["FIX.4.2", "FIX.4.4"]
+    begin_string: Literal["FIX.4.1", "FIX.4.2", "FIX.4.3", "FIX.4.4", "FIXT.1.1"]
+    default_appl_ver_id: Literal["7", "8", "9"] | None = Field(
+        None, description="FIXT.1.1: 7 FIX50, 8 FIX50SP1, 9 FIX50SP2 (if absent)"
+    )
     sender_comp_id: CompId
     target_comp_id: CompId
     sender_sub_id: CompId | None = None
@@ -156,6 +164,16 @@ class Session(Section):
     reset_on_disconnect: bool = False
     reset_at: TimeOfDay | None = Field(None, description="day change")
     cancels_on_disconnect: bool = False
+    test_session: bool = Field(False, description="TestMessageIndicator (464) in our Logon, and wanted in theirs")
+    send_last_processed: bool = Field(False, description="LastMsgSeqNumProcessed (369) in every header")
+    orig_sending_time_optional: bool = Field(False, description="PossDupFlag=Y is taken without OrigSendingTime (122)")
+    validation: Literal["session", "full"] = Field(
+        "session", description="session: header, trailer and numbers; full: content too, against a data dictionary"
+    )
+    dictionaries: Path | None = Field(
+        None, description="directory of FIX41.xml to FIX50SP2.xml and FIXT11.xml for `full`; absent: the gateway's own"
+    )
+    without_checks: list[CheckName] = Field([], description="checks that `full` leaves out")
     timestamp_digits: Literal[0, 3, 6, 9] = 3
     sending_time_tolerance: Duration = parse_duration("120s")
     logon_timeout: Duration = parse_duration("10s")

@@ -8,9 +8,14 @@ import time
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from gateway.config import Address, Config, Session, read_key, read_secret
 from gateway.errors import ConfigError, GatewayError
+from gateway.fix.builtin import CHECKS as BUILTIN_CHECKS
+from gateway.fix.builtin import builtin_dictionary
+from gateway.fix.dictionary import dictionary_in, session_dictionary_in
+from gateway.native.dictionary import CHECKS
 from gateway.native.journal import Journal
 from gateway.native.node import Node
 from gateway.native.reactor import Reactor
@@ -181,7 +186,27 @@ def _add_session(node: Node, session: Session) -> None:
         endpoints=len(session.endpoints),
         min_backoff_ns=session.reconnect_min,
         max_backoff_ns=session.reconnect_max,
+        default_appl_ver_id=session.default_appl_ver_id or "",
+        test_session=session.test_session,
+        send_last_processed=session.send_last_processed,
+        orig_sending_time_optional=session.orig_sending_time_optional,
+        **_validation(session),
     )
+
+
+def _validation(session: Session) -> dict[str, Any]:
+    """Dictionaries and checks. Raises ConfigError: a dictionary is missing or wrong."""
+    if session.validation == "session":
+        return {}
+    without = sum(CHECKS[name] for name in session.without_checks)
+    if session.dictionaries is None:
+        return {"dictionary": builtin_dictionary(), "checks": BUILTIN_CHECKS & ~without}
+    version = session.default_appl_ver_id or "9"
+    return {
+        "dictionary": dictionary_in(session.dictionaries, session.begin_string, version),
+        "session_dictionary": session_dictionary_in(session.dictionaries, session.begin_string),
+        "checks": sum(CHECKS.values()) & ~without,
+    }
 
 
 def _logon_fields(session: Session) -> bytes:

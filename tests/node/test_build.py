@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,31 @@ def test_secrets_are_read_from_where_they_are_and_shown_nowhere(world: World, mo
     assembly = build(world)
     assert "hush" not in str(assembly.node.status())
     assembly.close()
+
+
+PUBLIC = Path(sys.prefix) / "share" / "quickfix"
+FULL = 'mode = "sync"\nvalidation = "full"\n'
+
+
+@pytest.mark.parametrize("version", ["FIX.4.1", "FIX.4.2", "FIX.4.3", "FIX.4.4", "FIXT.1.1"])
+def test_a_session_of_any_version_validates_with_the_gateways_own_dictionary(world: World, version: str):
+    change(world, 'begin_string = "FIX.4.4"', f'begin_string = "{version}"')
+    change(world, 'mode = "sync"\n', FULL + 'without_checks = ["required"]\n')
+    build(world).close()
+
+
+@pytest.mark.skipif(not PUBLIC.is_dir(), reason="the public dictionaries are not installed")
+@pytest.mark.parametrize("version", ["FIX.4.2", 'FIXT.1.1"\ndefault_appl_ver_id = "7'])
+def test_a_session_validates_with_dictionaries_in_a_directory(world: World, version: str):
+    change(world, 'begin_string = "FIX.4.4"', f'begin_string = "{version}"')
+    change(world, 'mode = "sync"\n', f'{FULL}dictionaries = "{PUBLIC}"\n')
+    build(world).close()
+
+
+def test_a_dictionary_that_is_missing_or_wrong_is_named(world: World):
+    change(world, 'mode = "sync"\n', f'{FULL}dictionaries = "."\n')
+    with pytest.raises(GatewayError, match=r"FIX44\.xml: No such file"):
+        build(world)
+    (world.directory / "FIX44.xml").write_text("<fix>\n<fields/>\n</fix>")
+    with pytest.raises(GatewayError, match=r"FIX44\.xml:1: no <header>"):
+        build(world)
