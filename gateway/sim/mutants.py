@@ -68,7 +68,7 @@ def check_mutations(
     root = Path(__file__).resolve().parents[2]
     verdicts = []
     for mutation in mutations:
-        apply_to(mutation, (root / "native" / f"{mutation.module}.pyx").read_text())  # all are tried before hours pass
+        apply_to(mutation, (root / "native" / mutation.file).read_text())  # all are tried before hours pass
     for mutation in mutations:
         with tempfile.TemporaryDirectory(prefix="gateway-mutant-") as directory:
             copy = Path(directory)
@@ -85,7 +85,7 @@ def apply_to(mutation: Mutation, source: str) -> str:
     count = source.count(mutation.old)
     if count != 1:
         raise GatewayError(
-            f"mutation {mutation.name!r}: its text is {count} times in native/{mutation.module}.pyx; "
+            f"mutation {mutation.name!r}: its text is {count} times in native/{mutation.file}; "
             "bring gateway/sim/mutations.py up to date"
         )
     return source.replace(mutation.old, mutation.new)
@@ -95,7 +95,7 @@ def _copy_sources(root: Path, copy: Path) -> None:
     native = root / "native"
     (copy / "native").mkdir()
     for path in native.iterdir():
-        if path.suffix in {".py", ".pxd", ".pyx", ".so"}:
+        if path.suffix in {".py", ".pxd", ".pxi", ".pyx", ".so"}:
             shutil.copy2(path, copy / "native" / path.name)
     ignore = shutil.ignore_patterns("__pycache__", "native")
     shutil.copytree(root / "gateway", copy / "gateway", ignore=ignore)
@@ -103,7 +103,7 @@ def _copy_sources(root: Path, copy: Path) -> None:
 
 
 def _build(mutation: Mutation, copy: Path) -> None:
-    source = copy / "native" / f"{mutation.module}.pyx"
+    source = copy / "native" / mutation.file
     source.write_text(apply_to(mutation, source.read_text()))
     for built in (copy / "native").glob(f"{mutation.module}.*.so"):
         built.unlink()

@@ -12,12 +12,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """`old`, which must be there exactly once, becomes `new` in native/`module`.pyx."""
+    """`old`, which must be there exactly once, becomes `new` in native/`file`, a part of native/`module`.pyx."""
 
     name: str
     module: str
     old: str
     new: str
+    part: str = ""
+
+    @property
+    def file(self) -> str:
+        """Name of the source file."""
+        return self.part or f"{self.module}.pyx"
 
 
 MUTATIONS = (
@@ -154,6 +160,7 @@ MUTATIONS = (
         "    if length > 0:\n        tx_push_scratch(&p.tx, place, <uint32_t>length, record.lsn)\n    return 1\n",
         "    if length > 0 and record.seq % 3:\n"
         "        tx_push_scratch(&p.tx, place, <uint32_t>length, record.lsn)\n    return 1\n",
+        "session_resend.pxi",
     ),
     Mutation(
         "a resend without PossDupFlag under the number of another order",
@@ -162,6 +169,7 @@ MUTATIONS = (
         "        if goes_again(s, record):\n",
         "        record = journal_find(s.journal, s.config.index, DIRECTION_OUT, seq ^ 1)\n"
         "        if goes_again(s, record):\n",
+        "session_resend.pxi",
     ),
     Mutation(
         "a primary that lost the register goes on",
@@ -200,5 +208,6 @@ MUTATIONS = (
         "session",
         "                           max(p.now.wall_ns, record.time_ns), place, bound)\n",
         "                           p.now.wall_ns, place, bound)\n",
+        "session_resend.pxi",
     ),
 )

@@ -16,7 +16,7 @@ ENOUGH = 15
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 def test_a_mutation_changes_the_code(mutation: Mutation) -> None:
-    source = (ROOT / "native" / f"{mutation.module}.pyx").read_text()
+    source = (ROOT / "native" / mutation.file).read_text()
     assert apply_to(mutation, source) != source
 
 
