@@ -58,6 +58,7 @@ cdef enum note_code:
     NOTE_IN_DOUBT = 23          # session; the counterparty is asked about orders handed in again: a: how many
     NOTE_RECONCILED = 24        # no order is in doubt any more; b: doubts settled since the start
     NOTE_FLUSH_WANTED = 25      # nothing is sent before LSN b is on disk: the control thread must flush
+    NOTE_UNFIT = 27             # the log is not of this configuration: the node stands still; a: roster_fit, b: index
     NOTE_TAIL_SETTLED = 26      # a lost tail is made good: the journal's mark of it may go once LSN b is on disk
 
 
@@ -164,6 +165,7 @@ cdef struct node_t:
     bint feeds_behind             # some feed stopped at its budget: call node_settle again at once
     bint stopping
     bint stalled
+    bint unfit                    # the log is not of this configuration: nothing is sent or acknowledged any more
     instant_t now                 # of the input in hand, for the sessions' hooks
 
 

@@ -18,6 +18,7 @@ from .clientwire cimport (CLIENT_PROTOCOL_VERSION, ERROR_FENCED, ERROR_LOGIN, ER
                           FRAME_PING, FRAME_PONG, FRAME_POSITIONS, FRAME_REJECTED, FRAME_STANDBY, FRAME_SUBMIT,
                           FRAME_WELCOME, REJECT_MALFORMED, SUBMIT_AGAIN, frame_available, frame_header_t, login_body_t,
                           position_t, session_body_t)
+from .crc32c cimport crc32c
 from .datagram cimport (DATAGRAM_ACK, DATAGRAM_HANDOVER, DATAGRAM_HEADER_BYTES, DATAGRAM_HEARTBEAT, DATAGRAM_HELLO,
                         DATAGRAM_JOIN, OPEN_OK, channel_init, channel_open, channel_seal, channel_seal_hello,
                         datagram_header_t)
@@ -42,10 +43,11 @@ from .replica cimport (MAX_SESSIONS, replica_apply, replica_catch_up, replica_ch
                        replica_free, replica_init, replica_next_settled, replica_rebuild, replica_route)
 from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_t, ring_write
 from .risk cimport risk_limits_t
-from .role cimport (CAUSE_SWITCHOVER, RELEASE_ACKED, RELEASE_ALL, ROLE_PRIMARY, ROLE_STANDBY, command_status,
-                    register_outcome, register_request_t, register_value_t, role_command, role_deadline, role_init,
-                    role_on_command, role_on_handover, role_on_log, role_on_peer, role_on_register, role_on_standby,
-                    role_on_timer, role_on_tripwire, role_take_request)
+from .role cimport (CAUSE_SWITCHOVER, COMMAND_NOT_STANDBY, RELEASE_ACKED, RELEASE_ALL, ROLE_PRIMARY, ROLE_STANDBY,
+                    command_status, register_outcome, register_request_t, register_value_t, role_command,
+                    role_deadline, role_init, role_on_command, role_on_handover, role_on_log, role_on_peer,
+                    role_on_register, role_on_standby, role_on_timer, role_on_tripwire, role_take_request)
+from .roster cimport MAX_ROSTER_BYTES, ROSTER_FITS, roster_add_client, roster_add_session, roster_write
 from .sender cimport (receiver_view_t, sender_deadline, sender_init, sender_on_datagram, sender_poll, sender_start,
                       sender_stop)
 from .session cimport (EVENT_GAP_FILLED, EVENT_LOGGED_OUT, EVENT_READY, EVENT_REJECT_RECEIVED, EVENT_RESENT,
@@ -117,6 +119,7 @@ cdef int node_add_session(node_t* n, const session_config_t* config, const uint8
     link.sync = sync
     link.skip_ahead = skip_ahead
     link.enabled = 1
+    roster_add_session(&n.replica.roster, identity_of(config), not sync)
     memcpy(n.session_names[i], name, min(strlen(<const char*>name), CREDENTIAL_BYTES - 1))
     n.replica.session_count += 1
     return 0
@@ -128,6 +131,7 @@ cdef void node_start(node_t* n, const instant_t* now) noexcept nogil:
     role_init(&n.role, &n.config.role, n.journal.last_lsn, n.journal.last_epoch, now)
     n.seen_transitions = n.role.transitions - 1
     n.hello_due = 1
+    stand_still_if_unfit(n)
     node_advance(n, now)
 
 
@@ -137,6 +141,8 @@ cdef void node_on_datagram(node_t* n, const uint8_t* data, size_t size, const in
     cdef const datagram_header_t* header = NULL
     cdef uint8_t peer = n.config.role.peer
     cdef uint64_t known = n.channel.peer_incarnation[peer]
+    if n.unfit:
+        return
     if channel_open(&n.channel, data, size, &header) != OPEN_OK:
         return
     n.now = now[0]
@@ -171,6 +177,8 @@ cdef void meet_new_life(node_t* n, const instant_t* now) noexcept nogil:
 cdef void take_from_primary(node_t* n, const datagram_header_t* header, const instant_t* now) noexcept nogil:
     cdef int before = n.receiver.state
     receiver_on_datagram(&n.receiver, header, now, record_arrived, n)
+    if stand_still_if_unfit(n):
+        return
     if n.receiver.state == RECEIVER_DIVERGED:
         n.truncation_due = 1
     elif n.receiver.state == RECEIVER_FOLLOWING and before != RECEIVER_FOLLOWING:
@@ -179,6 +187,18 @@ cdef void take_from_primary(node_t* n, const datagram_header_t* header, const in
 
 cdef void record_arrived(void* context, const record_header_t* record) noexcept nogil:
     replica_apply(&(<node_t*>context).replica, record, 0)
+
+
+cdef bint stand_still_if_unfit(node_t* n) noexcept nogil:
+    """A log of other sessions or clients: whatever this node did with it would be done to the wrong one."""
+    if n.replica.roster.fit == ROSTER_FITS:
+        return 0
+    if not n.unfit:
+        n.unfit = 1
+        receiver_stop(&n.receiver)
+        n.truncation_due = 0
+        note(n, NOTE_UNFIT, 0, n.replica.roster.fit, n.replica.roster.index, 0)
+    return 1
 
 
 cdef void node_truncated(node_t* n, const instant_t* now) noexcept nogil:
@@ -190,6 +210,8 @@ cdef void node_truncated(node_t* n, const instant_t* now) noexcept nogil:
 
 cdef void node_on_tripwire(node_t* n, bint connected, const instant_t* now) noexcept nogil:
     n.now = now[0]
+    if n.unfit:
+        return
     note(n, NOTE_TRIPWIRE, 0, connected, 0, 0)
     role_on_log(&n.role, n.journal.last_lsn, n.journal.last_epoch)
     role_on_tripwire(&n.role, connected, now)
@@ -199,6 +221,8 @@ cdef void node_on_tripwire(node_t* n, bint connected, const instant_t* now) noex
 cdef void node_on_register(node_t* n, uint64_t request_id, register_outcome outcome, const register_value_t* value,
                            const instant_t* now) noexcept nogil:
     n.now = now[0]
+    if n.unfit:
+        return
     note(n, NOTE_REGISTER, 0, outcome, value.version,
          (<uint64_t>value.epoch << 32) | (<uint64_t>value.primary << 8) | value.in_sync)
     role_on_log(&n.role, n.journal.last_lsn, n.journal.last_epoch)
@@ -209,6 +233,8 @@ cdef void node_on_register(node_t* n, uint64_t request_id, register_outcome outc
 cdef command_status node_on_command(node_t* n, role_command command, const instant_t* now) noexcept nogil:
     cdef command_status status
     n.now = now[0]
+    if n.unfit:
+        return COMMAND_NOT_STANDBY
     role_on_log(&n.role, n.journal.last_lsn, n.journal.last_epoch)
     status = role_on_command(&n.role, command, now)
     follow_role(n, now)
@@ -579,6 +605,9 @@ cdef void fail_client(node_t* n, client_t* c, uint8_t code, const char* text) no
 cdef void node_on_timer(node_t* n, const instant_t* now) noexcept nogil:
     cdef int i
     n.now = now[0]
+    if n.unfit:
+        n.next_heartbeat_mono_ns = now.mono_ns + n.config.heartbeat_interval_ns
+        return
     role_on_log(&n.role, n.journal.last_lsn, n.journal.last_epoch)
     role_on_timer(&n.role, now)
     follow_role(n, now)
@@ -622,6 +651,8 @@ cdef bint node_stopped(const node_t* n) noexcept nogil:
 cdef void node_advance(node_t* n, const instant_t* now) noexcept nogil:
     cdef receiver_view_t* view = &n.sender.views[n.config.role.peer]
     n.now = now[0]
+    if n.unfit:
+        return
     if n.role.state == ROLE_PRIMARY and n.sender.epoch != 0:
         role_on_log(&n.role, n.journal.last_lsn, n.journal.last_epoch)
         role_on_standby(&n.role, view.joined, view.received_lsn, now)
@@ -783,6 +814,7 @@ cdef void promote(node_t* n, const instant_t* now) noexcept nogil:
     cdef uint16_t i
     cdef int slot
     cdef uint64_t inherited = n.journal.last_lsn
+    cdef uint64_t early
     receiver_stop(&n.receiver)
     n.truncation_due = 0
     if not n.promotion_due:
@@ -791,6 +823,7 @@ cdef void promote(node_t* n, const instant_t* now) noexcept nogil:
     n.promotion_due = 1
     replica_catch_up(&n.replica)
     n.intake.epoch = n.role.epoch
+    early = n.replica.roster.early
     if not append_epoch(n, now):
         note(n, NOTE_JOURNAL_FULL, 0, 0, n.journal.last_lsn, 0)
         return                                # tried again at each advance
@@ -801,7 +834,7 @@ cdef void promote(node_t* n, const instant_t* now) noexcept nogil:
     sender_start(&n.sender, n.role.epoch)
     n.flush_first_lsn = 0
     for i in range(n.replica.session_count):
-        start_session(n, i, now)
+        start_session(n, i, not n.links[i].sync or (early >> i) & 1, now)
     if n.flush_first_lsn != 0:
         note(n, NOTE_FLUSH_WANTED, 0, 0, n.flush_first_lsn, 0)
     note(n, NOTE_PROMOTED, 0, 0, inherited + 1, n.role.epoch)
@@ -813,16 +846,17 @@ cdef void promote(node_t* n, const instant_t* now) noexcept nogil:
             greet(n, &n.clients[slot])
 
 
-cdef void start_session(node_t* n, uint16_t i, const instant_t* now) noexcept nogil:
+cdef void start_session(node_t* n, uint16_t i, bint early, const instant_t* now) noexcept nogil:
+    """`early`: an earlier primary may have released what it had not replicated, whatever the configuration says now."""
     cdef link_t* link = &n.links[i]
     cdef session_t* s = &n.replica.sessions[i]
     cdef uint64_t first = s.next_out
     s.epoch = n.role.epoch
-    n.intake.sessions[i].lossy = n.replica.skipped[i] or (not link.sync and n.role.epoch > 1)
+    n.intake.sessions[i].lossy = n.replica.skipped[i] or (early and n.role.epoch > 1)
     # What an async primary released may be missing here: no number of that window may be used for something else.
     # Of a suspect log even number 1: it may have lost all.
     if (link.skip_ahead and n.role.cause != CAUSE_SWITCHOVER
-            and (n.role.skip_ahead or (not link.sync and first > 1))):
+            and (n.role.skip_ahead or (early and first > 1))):
         if session_set_seq(s, first + link.skip_ahead, s.next_in, now) == 0:
             note(n, NOTE_SKIPPED_AHEAD, i, 0, first, s.next_out)
             n.intake.sessions[i].lossy = 1
@@ -881,6 +915,8 @@ cdef bint node_take_connect(node_t* n, uint16_t session, const instant_t* now) n
 cdef size_t node_poll_datagram(node_t* n, const instant_t* now, uint8_t* buffer, uint8_t* to_node) noexcept nogil:
     cdef size_t size
     cdef uint8_t peer = n.config.role.peer
+    if n.unfit:
+        return 0                  # silent, so that the primary goes on alone
     n.channel.role = <uint8_t>n.role.state
     if n.sender.epoch != 0:
         size = sender_poll(&n.sender, now, buffer, to_node)
@@ -908,7 +944,7 @@ cdef size_t node_poll_datagram(node_t* n, const instant_t* now, uint8_t* buffer,
 
 
 cdef bint node_take_register_request(node_t* n, register_request_t* request) noexcept nogil:
-    return role_take_request(&n.role, request)
+    return not n.unfit and role_take_request(&n.role, request)
 
 
 cdef uint64_t node_deadline(const node_t* n) noexcept nogil:
@@ -971,7 +1007,17 @@ cdef bint append_plain(node_t* n, uint8_t kind, uint32_t client, uint32_t aux, c
 
 
 cdef bint append_epoch(node_t* n, const instant_t* now) noexcept nogil:
-    return append_plain(n, RECORD_EPOCH, 0, n.config.role.node, <const uint8_t*>&n.config.incarnation, 8, now)
+    cdef uint8_t payload[8 + MAX_ROSTER_BYTES]
+    memcpy(payload, &n.config.incarnation, 8)
+    return append_plain(n, RECORD_EPOCH, 0, n.config.role.node, payload,
+                        8 + roster_write(&n.replica.roster, payload + 8), now)
+
+
+cdef uint32_t identity_of(const session_config_t* config) noexcept nogil:
+    cdef uint32_t hashed = crc32c(0, config.begin_string, strlen(<const char*>config.begin_string) + 1)
+    hashed = crc32c(hashed, config.sender_comp_id, strlen(<const char*>config.sender_comp_id) + 1)
+    hashed = crc32c(hashed, config.target_comp_id, strlen(<const char*>config.target_comp_id) + 1)
+    return crc32c(hashed, config.extra_ids, strlen(<const char*>config.extra_ids))
 
 
 cdef void note(node_t* n, uint16_t code, uint16_t session, uint32_t a, uint64_t b, uint64_t c) noexcept nogil:
@@ -1070,7 +1116,7 @@ NOTE_NAMES = {
     NOTE_REPLICATION_STALLED: "replication_stalled", NOTE_REGISTER_REQUEST: "register_request",
     NOTE_COMMAND_DONE: "command_done", NOTE_TRUNCATION: "truncation", NOTE_STOPPED: "stopped",
     NOTE_IN_DOUBT: "in_doubt", NOTE_RECONCILED: "reconciled", NOTE_FLUSH_WANTED: "flush_wanted",
-    NOTE_TAIL_SETTLED: "tail_settled",
+    NOTE_TAIL_SETTLED: "tail_settled", NOTE_UNFIT: "unfit",
 }
 
 
@@ -1219,6 +1265,7 @@ cdef class Node:
         entry.sessions = sessions
         entry.unrouted = unrouted
         n.name_count += 1
+        roster_add_client(&n.replica.roster, crc32c(0, entry.name, strlen(<const char*>entry.name)))
         cdef risk_limits_t* limits = &n.replica.risk.clients[n.name_count].limits
         limits.max_order_qty_e8 = max_order_qty_e8
         limits.max_notional_e8 = max_notional_e8
@@ -1230,6 +1277,15 @@ cdef class Node:
     def rebuild(self) -> None:
         """Derives everything from the journal, as the start does. Not while a reactor drives the node."""
         replica_rebuild(&self.handle.replica)
+
+    def roster(self) -> bytes:
+        """What this node writes into its EPOCH record about its sessions and clients (roster.pxd)."""
+        cdef uint8_t data[MAX_ROSTER_BYTES]
+        return data[:roster_write(&self.handle.replica.roster, data)]
+
+    def fit(self) -> tuple:
+        """How the roster of the log's latest primary compares with ours: (roster_fit, index); (0, 0): it fits."""
+        return <int>self.handle.replica.roster.fit, self.handle.replica.roster.index
 
     def order(self, uint32_t client, bytes clordid not None):
         """What is known of the order of `client` with this ClOrdID (11), as a dict, or None. Not while a reactor drives

@@ -18,7 +18,9 @@ cdef enum record_kind:
     RECORD_IN = 2          # a FIX message accepted in sequence; payload: its bytes as received
     RECORD_REJECTED = 3    # an order refused before it got a number; payload: ClOrdID length u16, ClOrdID, text
     RECORD_STATE = 4       # `aux` is a state_kind; payload depends on it
-    RECORD_EPOCH = 5       # first record of a new primary; `aux` is the node's index (0 for a, 1 for b)
+    # first record of a new primary; `aux` is the node's index (0 for a, 1 for b); payload: its incarnation u64, its
+    # roster (roster.pxd)
+    RECORD_EPOCH = 5
     RECORD_CHECKPOINT = 6  # opaque client state; payload: key length u16, key, value
     # an order that an earlier primary may have sent without our log knowing it; payload: ClOrdID length u16, ClOrdID,
     # MsgType length u8, MsgType, fields

@@ -13,6 +13,7 @@ from .orders cimport order_t, order_table_t
 from .parser cimport field_t, message_t
 from .record cimport record_header_t
 from .risk cimport risk_t
+from .roster cimport roster_t
 from .session cimport session_t
 
 
@@ -47,6 +48,7 @@ cdef struct replica_t:
     reset_t* resets
     uint32_t reset_count
     doubts_t doubts
+    roster_t roster
     uint64_t unrouted[MAX_UNROUTED]   # LSNs: a ring
     uint64_t unrouted_count
     bint skipped[MAX_SESSIONS]  # its numbers were set by hand or skipped ahead: orders may be out that the log lacks

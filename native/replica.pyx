@@ -19,10 +19,12 @@ from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_RESET, RECORD_CHECKPOIN
                       RECORD_IN, RECORD_OUT, RECORD_REJECTED, RECORD_STATE, STATE_KILL, STATE_LIMITS, STATE_SET_SEQ,
                       record_header_t, record_payload, record_payload_length)
 from .risk cimport MAX_CLIENTS, risk_forget, risk_init, risk_on_open_change, risk_on_order, risk_on_state
+from .roster cimport ROSTER_FITS, roster_compare
 from .session cimport session_apply, session_forget, session_free
 
 cdef enum:
     TAG_ORDER_QTY = 38
+    INCARNATION_BYTES = 8           # of the primary, in front of the roster in an EPOCH record
     MSGTYPE_CANCEL = 0x46           # 'F' OrderCancelRequest
     MSGTYPE_REPLACE = 0x47          # 'G' OrderCancelReplaceRequest
     MSGTYPE_NEW_ORDER = 0x44        # 'D' NewOrderSingle
@@ -82,6 +84,8 @@ cdef void replica_apply(replica_t* r, const record_header_t* record, bint sessio
         apply_checkpoint(r, record)
     elif record.kind == RECORD_EPOCH:
         doubt_again(r)
+        roster_compare(&r.roster, record_payload(record) + INCARNATION_BYTES,
+                       record_payload_length(record) - min(record_payload_length(record), <uint32_t>INCARNATION_BYTES))
 
 
 cdef void replica_rebuild(replica_t* r) noexcept nogil:
@@ -98,6 +102,8 @@ cdef void replica_rebuild(replica_t* r) noexcept nogil:
     r.doubts.count = 0
     r.doubts.not_there = 0
     r.unrouted_count = 0
+    r.roster.fit = ROSTER_FITS
+    r.roster.early = 0
     memset(r.skipped, 0, sizeof(r.skipped))
     r.applied_lsn = 0
     r.orphan_records = 0

@@ -71,6 +71,7 @@ class NodeProcess:
         self._waiting: dict[int, asyncio.Future[int]] = {}
         self._next_command = 1
         self._tasks: set[asyncio.Task[None]] = set()
+        self._failure: str | None = None
         self._stopped: asyncio.Event
         self._registrar: Registrar
 
@@ -78,6 +79,8 @@ class NodeProcess:
         """Runs the node until SIGTERM or SIGINT. Journal and sockets are closed on return."""
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(self._main())
+        if self._failure is not None:
+            raise GatewayError(self._failure)
 
     # --- NodeControl: what the control API offers ---------------------------------------------------------------------
 
@@ -209,6 +212,11 @@ class NodeProcess:
             self._spawn(self._flush(settled=note.code == "tail_settled"))
             return
         log_note(note, self._session_names)
+        if note.code == "unfit":
+            self._failure = unfit_text(note, self._config)
+            log.error("unfit", error=self._failure)
+            self._stop()
+            return
         if note.code == "stopped":
             self._stopped.set()
             return
@@ -268,6 +276,16 @@ class NodeProcess:
     def _reset_session(self, index: int) -> None:
         log.warning("day_change", session=self._session_names[index])
         self._assembly.reactor.command(ReactorCommand.SESSION, a=SESSION_COMMANDS["reset"], session=index)
+
+
+def unfit_text(note: Note, config: Config) -> str:
+    """Why the log is not of this configuration (NOTE_UNFIT), and what to do about it."""
+    kind, listed = ("session", config.session) if note.a in (1, 3) else ("client", config.client)
+    if note.a in (1, 2):
+        what = f"[[{kind}]] number {note.b + 1}, {listed[note.b].name!r}, is another one in the pair's log"
+    else:
+        what = f"the pair's log has a [[{kind}]] number {note.b + 1}, and this configuration has not"
+    return f"{what}: keep them in the order in which the pair began with them, and add new ones at the end"
 
 
 def _replace(path: Path, content: bytes) -> None:
