@@ -144,8 +144,8 @@ MUTATIONS = (
     Mutation(
         "a lost tail is not skipped",
         "node",
-        "            and (n.role.skip_ahead or (not link.sync and first > 1))):\n",
-        "            and (not link.sync and first > 1)):\n",
+        "            and (n.role.skip_ahead or (early and first > 1))):\n",
+        "            and (early and first > 1)):\n",
     ),
     Mutation(
         "release before it is on disk (durability every)",
@@ -200,7 +200,7 @@ MUTATIONS = (
     Mutation(
         "a suspect log does not skip ahead of number 1",
         "node",
-        "            and (n.role.skip_ahead or (not link.sync and first > 1))):\n",
+        "            and (n.role.skip_ahead or (early and first > 1))):\n",
         "            and first > 1):\n",
     ),
     Mutation(
