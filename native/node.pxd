@@ -195,7 +195,8 @@ cdef void node_on_session_connected(node_t* n, uint16_t session, const instant_t
 cdef void node_on_session_disconnected(node_t* n, uint16_t session, const instant_t* now) noexcept nogil
 cdef size_t node_on_session_bytes(node_t* n, uint16_t session, const uint8_t* data, size_t size,
                                   const instant_t* now) noexcept nogil
-cdef int32_t node_on_client_connected(node_t* n, const instant_t* now) noexcept nogil    # slot, or -1: no room
+# Slot, or -1: no room. A slot that is still in use was taken from a connection without a login: the owner closes that.
+cdef int32_t node_on_client_connected(node_t* n, const instant_t* now) noexcept nogil
 cdef void node_on_client_disconnected(node_t* n, int32_t slot, const instant_t* now) noexcept nogil
 # Whole frames in data are used up; fewer when the client must read first (back-pressure).
 cdef size_t node_on_client_bytes(node_t* n, int32_t slot, const uint8_t* data, size_t size,

@@ -349,11 +349,22 @@ cdef int node_set_kill(node_t* n, uint32_t client, bint killed, const instant_t*
 
 cdef int32_t node_on_client_connected(node_t* n, const instant_t* now) noexcept nogil:
     cdef int32_t slot
+    cdef int32_t taken = -1
+    cdef client_t* c
     for slot in range(MAX_CLIENT_CONNECTIONS):
-        if n.clients[slot].phase == CLIENT_FREE:
-            client_open(&n.clients[slot], now.mono_ns)
-            return slot
-    return -1
+        c = &n.clients[slot]
+        if c.phase == CLIENT_FREE:
+            taken = slot
+            break
+        # Connections that say nothing, or do not even read why they are closed, must not keep clients out.
+        if (c.phase == CLIENT_CONNECTED or c.closing) and (
+                taken < 0 or c.connected_mono_ns < n.clients[taken].connected_mono_ns):
+            taken = slot
+    if taken >= 0:
+        if n.clients[taken].phase != CLIENT_FREE:
+            node_on_client_disconnected(n, taken, now)
+        client_open(&n.clients[taken], now.mono_ns)
+    return taken
 
 
 cdef void node_on_client_disconnected(node_t* n, int32_t slot, const instant_t* now) noexcept nogil:
@@ -497,7 +508,8 @@ cdef void greet(node_t* n, client_t* c) noexcept nogil:
     body[0] = n.config.role.node
     if n.sender.epoch == 0 or n.promotion_due:
         header.type = FRAME_STANDBY
-        client_write(c, &header, body, 1, NULL, 0)
+        if not client_write(c, &header, body, 1, NULL, 0):
+            c.closing = 1       # it reads too slowly to be told: it must not go on as if this node were primary
         return
     for i in range(n.replica.session_count):
         if not n.names[c.client - 1].sessions & (<uint64_t>1 << i):
@@ -515,7 +527,8 @@ cdef void greet(node_t* n, client_t* c) noexcept nogil:
         header.session += 1
     header.type = FRAME_WELCOME
     header.seq = n.role.epoch
-    client_write(c, &header, body, length, NULL, 0)
+    if not client_write(c, &header, body, length, NULL, 0):
+        c.closing = 1
     feed_start(c, &n.replica, n.released_lsn)
 
 

@@ -67,6 +67,14 @@ cdef extern from * nogil:
         struct linger l = {1, 0};
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
     }
+    /* A client whose host is gone holds its slot for three times `seconds` at most. */
+    static void set_keepalive(int fd, int seconds) {
+        int on = 1, probes = 2;
+        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds);
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &seconds, sizeof seconds);
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    }
     static int connect_error(int fd) {
         int e = 0;
         socklen_t n = sizeof e;
@@ -98,6 +106,7 @@ cdef extern from * nogil:
     int wait_events(int, epoll_event*, int, long long)
     void set_int_option(int, int, int, int)
     void set_reset_on_close(int)
+    void set_keepalive(int, int)
     int connect_error(int)
 
 cdef enum:
@@ -105,6 +114,7 @@ cdef enum:
     FLUSH_ROUNDS = 4                 # held orders that leave while feeds are filled are sent in the same turn
     LINGER_NS = 1000000000           # how long a closed connection's unread input is drained
     STOP_TIMEOUT_NS = 3000000000     # log-out of all sessions at a stop
+    KEEPALIVE_S = 10
     TRIPWIRE_RETRY_NS = 20000000
     GREETING_TIMEOUT_NS = 1000000000
     # What an epoll event is about: kind << 32 | index.
@@ -487,6 +497,10 @@ cdef class Reactor:
         if fd < 0:
             return
         slot = node_on_client_connected(self.node, &self.now)
+        if slot >= 0 and self.clients[slot].fd >= 0:
+            self.refused_connections += 1
+            close(self.clients[slot].fd)
+            self.clients[slot].fd = -1
         if slot < 0 or self.stopping or not self._watch(fd, tag_of(ON_CLIENT, slot), EPOLLIN, EPOLL_CTL_ADD):
             self.refused_connections += 1
             if slot >= 0:
@@ -494,6 +508,7 @@ cdef class Reactor:
             close(fd)
             return
         set_int_option(fd, IPPROTO_TCP, TCP_NODELAY, 1)
+        set_keepalive(fd, KEEPALIVE_S)
         self.clients[slot].fd = fd
         self.clients[slot].filled = 0
         self.clients[slot].wants_write = 0
