@@ -15,7 +15,9 @@ from .ring cimport ring_t
 
 cdef enum:
     HELD_BYTES = 1 << 20       # orders that wait for one session, frames of at most MAX_FRAME_BYTES
+    HELD_HEADER_BYTES = 16     # held_t
     MAX_REJECT_TEXT = 160
+    HOLD_MAX_AGE_NS = 60000000000   # unless configured
 
 
 cdef enum intake_verdict:
@@ -33,7 +35,14 @@ cdef struct intake_session_t:
     bint hold_when_not_ready   # else refuse
     # set by the owner: an earlier primary may have sent what the log does not have
     bint lossy
-    ring_t* held               # frames that wait: client u32, u8 length of MsgType, MsgType, fields
+    uint64_t hold_max_age_ns   # what has waited longer is refused: nothing old goes out when the session is back
+    ring_t* held               # frames that wait: held_t, MsgType, fields
+
+
+cdef struct held_t:            # HELD_HEADER_BYTES
+    uint64_t since_mono_ns
+    uint32_t client
+    uint32_t msg_type_length
 
 
 cdef struct submission_t:      # one SUBMIT frame, taken apart

@@ -47,6 +47,7 @@ cdef int intake_add_session(intake_t* t, uint16_t session, bint hold_when_not_re
     ring_init(held, RING_HEADER_BYTES + HELD_BYTES)
     t.sessions[session].held = held
     t.sessions[session].hold_when_not_ready = hold_when_not_ready
+    t.sessions[session].hold_max_age_ns = HOLD_MAX_AGE_NS
     return 0
 
 
@@ -93,18 +94,20 @@ cdef uint32_t intake_drain(intake_t* t, uint16_t session, const instant_t* now) 
     cdef uint32_t length
     cdef uint32_t left = 0
     cdef submission_t s
+    cdef held_t header
     cdef uint8_t reason
     while True:
         length = ring_peek(held, &message)
         if length == 0:
             return left
         memset(&s, 0, sizeof(s))
-        memcpy(&s.client, message, 4)
+        memcpy(&header, message, sizeof(header))
+        s.client = header.client
         s.session = session
-        s.msg_type_length = message[4]
-        s.msg_type = message + 5
+        s.msg_type_length = header.msg_type_length
+        s.msg_type = message + HELD_HEADER_BYTES
         s.body = s.msg_type + s.msg_type_length
-        s.body_length = length - 5 - s.msg_type_length
+        s.body_length = length - HELD_HEADER_BYTES - s.msg_type_length
         replica_catch_up(t.replica)
         reason = inspect(t, &s)
         if reason == 0 and carries_new_clordid(&s):
@@ -112,7 +115,9 @@ cdef uint32_t intake_drain(intake_t* t, uint16_t session, const instant_t* now) 
                 ring_release(held)
                 continue
             reason = check_order(t, &s, now)
-        if reason == 0:
+        if reason == 0 and now.mono_ns - header.since_mono_ns > t.sessions[session].hold_max_age_ns:
+            reason = REJECT_NOT_READY
+        elif reason == 0:
             reason = number(t, &s, carries_new_clordid(&s), now)
             if reason == REJECT_NOT_READY or reason == REJECT_BACK_PRESSURE:
                 return left
@@ -328,12 +333,17 @@ cdef uint8_t number(intake_t* t, submission_t* s, bint new_id, const instant_t* 
 
 
 cdef intake_verdict hold(intake_t* t, submission_t* s, const instant_t* now) noexcept nogil:
-    cdef uint8_t message[5 + MAX_MSG_TYPE_BYTES + MAX_FRAME_BYTES]
-    memcpy(message, &s.client, 4)
-    message[4] = <uint8_t>s.msg_type_length
-    memcpy(message + 5, s.msg_type, s.msg_type_length)
-    memcpy(message + 5 + s.msg_type_length, s.body, s.body_length)
-    if not ring_write(t.sessions[s.session].held, message, 5 + s.msg_type_length + s.body_length):
+    cdef uint8_t message[HELD_HEADER_BYTES + MAX_MSG_TYPE_BYTES + MAX_FRAME_BYTES]
+    cdef uint8_t* at = message + HELD_HEADER_BYTES
+    cdef held_t header
+    header.since_mono_ns = now.mono_ns
+    header.client = s.client
+    header.msg_type_length = s.msg_type_length
+    memcpy(message, &header, sizeof(header))
+    memcpy(at, s.msg_type, s.msg_type_length)
+    memcpy(at + s.msg_type_length, s.body, s.body_length)
+    if not ring_write(t.sessions[s.session].held, message,
+                      HELD_HEADER_BYTES + s.msg_type_length + s.body_length):
         return refuse(t, s, REJECT_HOLD_FULL, now)
     t.held += 1
     return INTAKE_HELD

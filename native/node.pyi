@@ -80,6 +80,7 @@ class Node:
         cancels_before_ready: bool = ...,
         sync: bool = ...,
         hold_when_not_ready: bool = ...,
+        hold_max_age_ns: int = ...,
         skip_ahead: int = ...,
         endpoints: int = ...,
         min_backoff_ns: int = ...,

@@ -27,9 +27,9 @@ from .doubt cimport MAX_QUESTION_BYTES, doubt_question
 from .feed cimport (CLIENT_CONNECTED, CLIENT_FED, CLIENT_FREE, CLIENT_WAITING, MAX_FATES, client_free, client_init,
                     client_open, client_room, client_t, client_write, fate_t, feed_pump, feed_start)
 from .instant cimport instant_t
-from .intake cimport (INTAKE_COME_AGAIN, INTAKE_HELD, INTAKE_REFUSED_UNLOGGED, INTAKE_REPEATED, intake_add_session,
-                      intake_drain, intake_forget_held, intake_free, intake_holds, intake_init, intake_settle,
-                      intake_submit, intake_verdict, submission_t)
+from .intake cimport (HOLD_MAX_AGE_NS, INTAKE_COME_AGAIN, INTAKE_HELD, INTAKE_REFUSED_UNLOGGED, INTAKE_REPEATED,
+                      intake_add_session, intake_drain, intake_forget_held, intake_free, intake_holds, intake_init,
+                      intake_settle, intake_submit, intake_verdict, submission_t)
 from .journal cimport DIRECTION_OUT, Journal, journal_at, journal_commit, journal_find, journal_reserve, journal_t
 from .orders cimport (ORDER_IN_DOUBT, ORDER_REFUSED, ORDER_UNKNOWN, order_t, orders_by_client, orders_by_session,
                       orders_clordid)
@@ -1213,7 +1213,8 @@ cdef class Node:
                     uint32_t resend_chunk=0, uint32_t max_message_bytes=65536, bint reset_on_logon=False,
                     bint reset_on_logout=False, bint reset_on_disconnect=False, bint logon_barrier=True,
                     bint send_next_expected=False, bint cancels_before_ready=False, bint sync=True,
-                    bint hold_when_not_ready=True, uint32_t skip_ahead=0, uint8_t endpoints=1,
+                    bint hold_when_not_ready=True, uint64_t hold_max_age_ns=HOLD_MAX_AGE_NS,
+                    uint32_t skip_ahead=0, uint8_t endpoints=1,
                     uint64_t min_backoff_ns=10_000_000, uint64_t max_backoff_ns=1_000_000_000,
                     str default_appl_ver_id="", bint test_session=False, bint send_last_processed=False,
                     bint orig_sending_time_optional=False, Dictionary dictionary=None,
@@ -1261,6 +1262,7 @@ cdef class Node:
         if node_add_session(self.handle, &config, encoded, sync, hold_when_not_ready, skip_ahead, endpoints,
                             min_backoff_ns, max_backoff_ns) != 0:
             raise ValueError(f"session {name!r} does not fit: at most {MAX_SESSIONS} sessions")
+        self.handle.intake.sessions[config.index].hold_max_age_ns = hold_max_age_ns
         return config.index
 
     def add_client(self, str name, bytes token=b"", *, uint64_t sessions=0xFFFFFFFFFFFFFFFF, bint unrouted=False,

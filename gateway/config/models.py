@@ -156,6 +156,7 @@ class Session(Section):
     resend_max_age: Duration = parse_duration("60s")
     resend_chunk: int = Field(0, ge=0, description="most messages one of our ResendRequests asks for; 0: all")
     when_not_ready: Literal["hold", "refuse"] = "hold"
+    hold_max_age: Duration = Field(parse_duration("60s"), description="what was held longer is refused, not sent")
     cancels_before_ready: bool = False
     logon_barrier: bool = True
     send_next_expected: bool = Field(False, description="NextExpectedMsgSeqNum (789) in our Logon")

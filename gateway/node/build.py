@@ -182,6 +182,7 @@ def _add_session(node: Node, session: Session) -> None:
         cancels_before_ready=session.cancels_before_ready,
         sync=session.mode == "sync",
         hold_when_not_ready=session.when_not_ready == "hold",
+        hold_max_age_ns=session.hold_max_age,
         skip_ahead=session.skip_ahead,
         endpoints=len(session.endpoints),
         min_backoff_ns=session.reconnect_min,

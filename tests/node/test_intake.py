@@ -211,6 +211,15 @@ def test_a_session_that_is_not_ready_refuses_or_holds_as_configured(rig: Rig, na
     assert not held.done
 
 
+def test_what_was_held_for_too_long_is_refused_and_not_sent_when_the_session_is_back(rig: Rig, name: str):
+    client = rig.client()
+    cancel = client.send("BRIEF", Cancel(orig_cl_ord_id="other", symbol="ABC", side=Side.BUY), f"{name}-c")
+    refused = client.send("BRIEF", order(), name).wait(WAIT_S)
+    assert (refused.outcome, refused.reason) == (Outcome.REJECTED, RejectReason.NOT_READY)
+    assert cancel.outcome is Outcome.REJECTED
+    assert client.send("BRIEF", order(), name).wait(WAIT_S).outcome is Outcome.REJECTED
+
+
 def test_what_was_refused_because_it_was_too_early_may_be_tried_again(rig: Rig, name: str):
     client = rig.client()
     for _ in range(2):

@@ -52,6 +52,15 @@ sender_comp_id = "GATEWAY"
 target_comp_id = "LATER"
 endpoints = ["{host}:{port}"]
 when_not_ready = "hold"
+
+[[session]]
+name = "BRIEF"
+begin_string = "FIX.4.4"
+sender_comp_id = "GATEWAY"
+target_comp_id = "LATEST"
+endpoints = ["{host}:{port}"]
+when_not_ready = "hold"
+hold_max_age = "50ms"
 """
 
 
