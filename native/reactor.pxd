@@ -78,6 +78,7 @@ cdef class Reactor:
     cdef stream_t tripwire
     cdef stream_t greeting               # accepted, its greeting not verified yet
     cdef bint tripwire_verified
+    cdef int lifeline_fd                 # to the thread that holds our end of the tripwire; -1: there is none
     cdef uint64_t tripwire_incarnation   # life of the peer that was dialled last
     cdef uint64_t tripwire_retry_mono_ns
     cdef int lingering[MAX_LINGERING]
@@ -117,6 +118,7 @@ cdef class Reactor:
     cdef void _dial_new_peer(self) noexcept nogil
     cdef void _tripwire_connect(self) noexcept nogil
     cdef void _tripwire_event(self, stream_t* s, uint64_t tag, uint32_t events) noexcept nogil
+    cdef void _hold_tripwire(self) noexcept nogil
     cdef void _tripwire_gone(self) noexcept nogil
     cdef void _send_datagrams(self) noexcept nogil
     cdef void _linger(self, int fd) noexcept nogil

@@ -19,6 +19,7 @@ from posix.unistd cimport close, read, write
 
 from .datagram cimport MAX_DATAGRAM_BYTES
 from .feed cimport client_tx_consume, client_tx_peek
+from .lifeline cimport lifeline_hold, lifeline_start
 from .node cimport (GREETING_BYTES, NOTE_COMMAND_DONE, NOTE_REGISTER_REQUEST, NOTE_STOPPED, NOTE_TRUNCATION,
                     node_advance, node_deadline, node_greeting_is_fresh, node_on_client_bytes, node_on_client_connected,
                     node_on_client_disconnected, node_on_command, node_on_datagram, node_on_register,
@@ -161,6 +162,7 @@ cdef class Reactor:
         self.yield_when_idle = yield_when_idle
         self.connect_timeout_ns = connect_timeout_ns
         self.client_listen_fd = self.tripwire_listen_fd = -1
+        self.lifeline_fd = lifeline_start()
         self.epoll_fd = epoll_create1(EPOLL_CLOEXEC)
         self.command_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
         self.notify_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
@@ -190,7 +192,7 @@ cdef class Reactor:
 
     def __dealloc__(self):
         cdef int i
-        for fd in (self.epoll_fd, self.command_fd, self.notify_fd):
+        for fd in (self.epoll_fd, self.command_fd, self.notify_fd, self.lifeline_fd):
             if fd >= 0:
                 close(fd)
         for i in range(MAX_SESSIONS):
@@ -653,11 +655,17 @@ cdef class Reactor:
                 stream_close(&self.tripwire)
             self.tripwire.fd = s.fd
             s.fd = -1
-            self._watch(self.tripwire.fd, tag_of(ON_TRIPWIRE, 0), EPOLLIN, EPOLL_CTL_MOD)
             size = node_seal_greeting(self.node, greeting, &self.now)
             c_send(self.tripwire.fd, greeting, size, MSG_DONTWAIT | MSG_NOSIGNAL)
+        self._hold_tripwire()
         self.tripwire_verified = 1
         node_on_tripwire(self.node, 1, &self.now)
+
+    cdef void _hold_tripwire(self) noexcept nogil:
+        """From here on only its end is of interest, and that must come at once when this process dies."""
+        epoll_ctl(self.epoll_fd, EPOLL_CTL_DEL, self.tripwire.fd, NULL)
+        self.tripwire.fd = lifeline_hold(self.lifeline_fd, self.tripwire.fd)
+        self._watch(self.tripwire.fd, tag_of(ON_TRIPWIRE, 0), EPOLLIN, EPOLL_CTL_ADD)
 
     cdef void _tripwire_gone(self) noexcept nogil:
         stream_close(&self.tripwire)
