@@ -71,6 +71,7 @@ cdef enum reject_reason:
     REJECT_MAX_OPEN_QTY = 15
     REJECT_PRICE_REQUIRED = 16    # a notional limit is set and the order has no price to check against
     REJECT_QUANTITY_REQUIRED = 17  # a limit on quantities is set and the order has no OrderQty (38)
+    REJECT_CANCELED = 18          # it was in doubt, its client has canceled it, and the counterparty does not have it
 
 
 cdef enum fate_kind:

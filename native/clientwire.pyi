@@ -56,6 +56,7 @@ class RejectReason(IntEnum):
     MAX_OPEN_QTY = 15
     PRICE_REQUIRED = 16
     QUANTITY_REQUIRED = 17
+    CANCELED = 18
 
 class FateKind(IntEnum):
     """What the answer to a counterparty's ResendRequest did to an accepted order."""

@@ -23,7 +23,7 @@ cdef struct doubts_t:
     uint64_t* lsns                  # of their DOUBT records; MAX_DOUBTS
     uint32_t count                  # those that are settled are taken out by doubts_sweep
     uint32_t not_there              # of them: the counterparty does not know them, so they are to be numbered now
-    uint64_t settled                # answers that ended a doubt, either way
+    uint64_t settled                # doubts that have ended, either way
 
 
 cdef int doubts_init(doubts_t* d) noexcept nogil       # 0, or -1: out of memory

@@ -15,7 +15,8 @@ from .clientwire cimport (MAX_CLORDID_BYTES, MAX_FRAME_BYTES, REJECT_BACK_PRESSU
 from .doubt cimport doubt_append, doubt_body, doubt_msg_type, doubts_full
 from .instant cimport instant_t
 from .journal cimport journal_at, journal_commit, journal_reserve
-from .orders cimport ORDER_NOT_THERE, order_in_doubt, order_t, orders_by_client, orders_by_session, orders_full
+from .orders cimport (ORDER_NOT_THERE, order_in_doubt, order_t, orders_by_client, orders_by_session, orders_full,
+                      orders_original)
 from .parser cimport PARSE_OK, field_decimal_e8, field_t, find_field, parse_fields
 from .record cimport (FLAG_APPLICATION, FLAG_ORDER, RECORD_REJECTED, record_header_t, record_payload)
 from .replica cimport replica_catch_up
@@ -75,7 +76,7 @@ cdef intake_verdict intake_submit(intake_t* t, submission_t* s, const instant_t*
         reason = check_order(t, s, now)
         if reason:
             return refuse(t, s, reason, now)
-    if intake_holds(t, s.session) and not is_cancel(s):
+    if intake_holds(t, s.session) and not (is_cancel(s) and names_known_order(t, s)):
         return hold(t, s, now)      # first come, first numbered
     reason = number(t, s, new_id, now)
     if reason == 0:
@@ -152,7 +153,9 @@ cdef void intake_settle(intake_t* t, uint16_t session, const instant_t* now) noe
         order = orders_by_client(&t.replica.orders, s.client, s.clordid, s.clordid_length)
         if order is NULL or order.state != ORDER_NOT_THERE:
             continue
-        reason = check_limits(t, &s, now)
+        reason = order.reason
+        if reason == 0:
+            reason = check_limits(t, &s, now)
         if reason == 0:
             reason = number(t, &s, 1, now)
         if reason == REJECT_NOT_READY or reason == REJECT_BACK_PRESSURE:
@@ -203,6 +206,11 @@ cdef bint is_msg_type(const submission_t* s) noexcept nogil:
 
 cdef bint is_cancel(const submission_t* s) noexcept nogil:
     return s.msg_type_length == 1 and (s.msg_type[0] == c'F' or s.msg_type[0] == c'q')
+
+
+cdef bint names_known_order(intake_t* t, const submission_t* s) noexcept nogil:
+    """Else what a cancel is about may be waiting here itself: the cancel must not overtake it."""
+    return orders_original(&t.replica.orders, s.client, &t.fields) is not NULL
 
 
 cdef bint carries_new_clordid(const submission_t* s) noexcept nogil:

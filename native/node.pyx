@@ -27,7 +27,7 @@ from .doubt cimport MAX_QUESTION_BYTES, doubt_question
 from .feed cimport (CLIENT_CONNECTED, CLIENT_FED, CLIENT_FREE, CLIENT_WAITING, MAX_FATES, client_free, client_init,
                     client_open, client_room, client_t, client_write, fate_t, feed_pump, feed_start)
 from .instant cimport instant_t
-from .intake cimport (HOLD_MAX_AGE_NS, INTAKE_COME_AGAIN, INTAKE_HELD, INTAKE_REFUSED_UNLOGGED, INTAKE_REPEATED,
+from .intake cimport (INTAKE_COME_AGAIN, INTAKE_HELD, INTAKE_REFUSED_UNLOGGED, INTAKE_REPEATED,
                       intake_add_session, intake_drain, intake_forget_held, intake_free, intake_holds, intake_init,
                       intake_settle, intake_submit, intake_verdict, submission_t)
 from .journal cimport DIRECTION_OUT, Journal, journal_at, journal_commit, journal_find, journal_reserve, journal_t
@@ -1213,7 +1213,7 @@ cdef class Node:
                     uint32_t resend_chunk=0, uint32_t max_message_bytes=65536, bint reset_on_logon=False,
                     bint reset_on_logout=False, bint reset_on_disconnect=False, bint logon_barrier=True,
                     bint send_next_expected=False, bint cancels_before_ready=False, bint sync=True,
-                    bint hold_when_not_ready=True, uint64_t hold_max_age_ns=HOLD_MAX_AGE_NS,
+                    bint hold_when_not_ready=True, uint64_t hold_max_age_ns=60_000_000_000,
                     uint32_t skip_ahead=0, uint8_t endpoints=1,
                     uint64_t min_backoff_ns=10_000_000, uint64_t max_backoff_ns=1_000_000_000,
                     str default_appl_ver_id="", bint test_session=False, bint send_last_processed=False,
@@ -1309,7 +1309,7 @@ cdef class Node:
         if order is NULL:
             return None
         return {"lsn": order.lsn, "seq": order.seq, "client": order.client, "session": order.session,
-                "state": STATE_NAMES[order.state]}
+                "state": STATE_NAMES[order.state], "reason": order.reason}
 
     # --- what the control thread reads; values of one moment, not of one instant --------------------------------------
 

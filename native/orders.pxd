@@ -42,7 +42,7 @@ cdef struct order_t:
     uint16_t clordid_length
     uint16_t session
     uint8_t state
-    uint8_t reason              # reject_reason when refused
+    uint8_t reason              # reject_reason when refused; in doubt: 0, or why not to send it if it is not there
     uint8_t doubted             # was in doubt, or is
     uint8_t asked               # in doubt: the present primary has asked the counterparty about it
 
@@ -62,6 +62,8 @@ cdef order_t* orders_by_client(order_table_t* t, uint32_t client, const uint8_t*
                                uint32_t length) noexcept nogil
 cdef order_t* orders_by_session(order_table_t* t, uint16_t session, const uint8_t* clordid,
                                 uint32_t length) noexcept nogil
+# The order of `client` that a message names in OrigClOrdID (41); NULL if there is none.
+cdef order_t* orders_original(order_table_t* t, uint32_t client, const message_t* message) noexcept nogil
 cdef bint order_in_doubt(const order_t* order) noexcept nogil
 cdef bint orders_full(const order_table_t* t) noexcept nogil     # no further order may be taken
 # From a log record (OUT with FLAG_ORDER, REJECTED or DOUBT). The record is in the journal already. What was in doubt

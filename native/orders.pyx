@@ -78,6 +78,13 @@ cdef order_t* orders_by_session(order_table_t* t, uint16_t session, const uint8_
     return NULL
 
 
+cdef order_t* orders_original(order_table_t* t, uint32_t client, const message_t* message) noexcept nogil:
+    cdef const field_t* field = find_field(message, TAG_ORIGCLORDID, 0)
+    if field is NULL or field.length == 0:
+        return NULL
+    return orders_by_client(t, client, message.data + field.offset, field.length)
+
+
 cdef bint order_in_doubt(const order_t* order) noexcept nogil:
     return order.state == ORDER_IN_DOUBT or order.state == ORDER_NOT_THERE
 

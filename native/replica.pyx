@@ -8,13 +8,16 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memmove, memset
 
+from .clientwire cimport REJECT_CANCELED
 from .crc32c cimport crc32c
-from .doubt cimport (asks_for_status, doubts_add, doubts_free, doubts_full, doubts_init, refuses_question,
-                     says_unknown_order)
+from .doubt cimport (asks_for_status, doubt_body, doubt_msg_type, doubts_add, doubts_free, doubts_full, doubts_init,
+                     refuses_question, says_unknown_order)
 from .journal cimport journal_at, journal_t
 from .orders cimport (ORDER_IN_DOUBT, ORDER_NOT_THERE, ORDER_OTHER, order_in_doubt, order_t, orders_by_client,
-                      orders_forget, orders_free, orders_init, orders_insert, orders_route, orders_update)
-from .parser cimport PARSE_GARBLED, field_decimal_e8, field_t, find_field, message_t, parse_message
+                      orders_forget, orders_free, orders_init, orders_insert, orders_original, orders_route,
+                      orders_update)
+from .parser cimport (PARSE_GARBLED, PARSE_OK, field_decimal_e8, field_t, find_field, message_t, parse_fields,
+                      parse_message)
 from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_RESET, RECORD_CHECKPOINT, RECORD_DOUBT, RECORD_EPOCH,
                       RECORD_IN, RECORD_OUT, RECORD_REJECTED, RECORD_STATE, STATE_KILL, STATE_LIMITS, STATE_SET_SEQ,
                       record_header_t, record_payload, record_payload_length)
@@ -206,6 +209,8 @@ cdef void apply_order(replica_t* r, const record_header_t* record) noexcept nogi
     cdef int64_t quantity = 0
     if index_message(r, record, &message):
         quantity = order_quantity_e8(message.msg_type, &message)
+        if message.msg_type == MSGTYPE_CANCEL:
+            take_cancel(r, record.client, &message)
     leave_doubt(r, record, record_payload(record) + (record.aux >> 16), record.aux & 0xFFFF)
     orders_insert(&r.orders, record, r.sessions[record.session].generation, quantity)
     risk_on_order(&r.risk, record, quantity)
@@ -227,11 +232,11 @@ cdef void take_answer(replica_t* r, order_t* order, const message_t* message, ui
         if order.state == ORDER_IN_DOUBT and order.asked and says_unknown_order(message):
             order.state = ORDER_NOT_THERE
             r.doubts.not_there += 1
-            r.doubts.settled += 1
         return
     if order_in_doubt(order):
         r.doubts.not_there -= order.state == ORDER_NOT_THERE
-        r.doubts.settled += order.state == ORDER_IN_DOUBT
+        r.doubts.settled += 1
+        order.reason = 0
         order.state = ORDER_OTHER      # unless the message says more
     risk_on_open_change(&r.risk, order.client, orders_update(&r.orders, order, message, seq))
 
@@ -266,6 +271,8 @@ cdef void apply_doubt(replica_t* r, const record_header_t* record) noexcept nogi
     cdef order_t* order
     cdef message_t message
     cdef const record_header_t* earlier
+    cdef const uint8_t* body
+    cdef uint32_t length = 0
     cdef uint32_t at = 0
     cdef uint64_t i
     if doubts_full(&r.doubts):
@@ -275,6 +282,12 @@ cdef void apply_doubt(replica_t* r, const record_header_t* record) noexcept nogi
     if order is NULL:
         return
     doubts_add(&r.doubts, record.lsn)
+    if doubt_is_cancel(record):
+        body = doubt_body(record, &length)
+        message.fields = r.index
+        message.field_capacity = MAX_INDEXED_FIELDS
+        if parse_fields(body, length, &message) == PARSE_OK:
+            take_cancel(r, record.client, &message)
     # The counterparty may have told of it before its client handed it in again.
     for i in range(r.unrouted_count - min(r.unrouted_count, MAX_UNROUTED), r.unrouted_count):
         earlier = journal_at(r.journal, r.unrouted[i & (MAX_UNROUTED - 1)])
@@ -283,13 +296,30 @@ cdef void apply_doubt(replica_t* r, const record_header_t* record) noexcept nogi
             take_answer(r, order, &message, earlier.seq)
 
 
+cdef bint doubt_is_cancel(const record_header_t* record) noexcept nogil:
+    cdef uint32_t length = 0
+    cdef const uint8_t* msg_type = doubt_msg_type(record, &length)
+    return length == 1 and msg_type[0] == MSGTYPE_CANCEL
+
+
+cdef void take_cancel(replica_t* r, uint32_t client, const message_t* message) noexcept nogil:
+    """What its client wants gone must not be sent after its cancel, though nobody knew it when that arrived."""
+    cdef order_t* original
+    if r.doubts.count:
+        original = orders_original(&r.orders, client, message)
+        if original is not NULL and order_in_doubt(original):
+            original.reason = REJECT_CANCELED
+
+
 cdef void leave_doubt(replica_t* r, const record_header_t* record, const uint8_t* clordid,
                       uint32_t length) noexcept nogil:
     """Before the record that numbers or refuses it is taken."""
     cdef order_t* order
     if r.doubts.not_there:
         order = orders_by_client(&r.orders, record.client, clordid, length)
-        r.doubts.not_there -= order is not NULL and order.state == ORDER_NOT_THERE
+        if order is not NULL and order.state == ORDER_NOT_THERE:
+            r.doubts.not_there -= 1
+            r.doubts.settled += 1       # so that it is taken out of the list, whenever that may be
 
 
 cdef order_t* order_of_doubt(replica_t* r, const record_header_t* record) noexcept nogil:

@@ -1,15 +1,18 @@
 """Orders in doubt, as the log tells of them: what settles a doubt, and what must not."""
 
 import struct
+from collections.abc import Callable
 
 import pytest
 
 from gateway.native import record as names
+from gateway.native.clientwire import RejectReason
 from gateway.native.journal import Journal
 from gateway.native.node import Node
 
 KEY = b"0123456789abcdef"
 CLIENT = 1
+CANCELED = RejectReason.CANCELED
 LATER_ANSWER = {"FIX.4.4": (150, "I"), "FIX.4.2": (20, "3")}
 
 
@@ -126,6 +129,26 @@ def test_an_answer_to_the_question_of_an_earlier_primary_settles_nothing(log: Lo
     log.new_primary()
     log.hears_that_it_is_unknown("A")  # resent to the new primary
     assert log.state(b"A") == "IN_DOUBT"
+
+
+def cancels(log: Log) -> None:
+    log.sends("F", (11, "C"), (41, "A"), flags=names.ORDER, client=CLIENT)
+
+
+def hands_in_a_cancel_again(log: Log) -> None:
+    log.doubt(b"C", b"F", (41, b"A"))
+
+
+@pytest.mark.parametrize("cancel", [cancels, hands_in_a_cancel_again])
+def test_what_its_client_has_canceled_meanwhile_is_not_to_be_sent(log: Log, cancel: Callable[[Log], None]):
+    log.doubt(b"A")
+    log.doubt(b"B")
+    log.asks("A")
+    cancel(log)
+    log.hears_that_it_is_unknown("A")
+    orders = [log.node().order(CLIENT, name) for name in (b"A", b"B")]
+    states = [(order["state"], order["reason"]) for order in orders if order]
+    assert states == [("NOT_THERE", CANCELED), ("IN_DOUBT", 0)]
 
 
 @pytest.mark.parametrize(("status", "state"), [("0", "NEW"), ("2", "FILLED"), ("8", "REJECTED")])

@@ -227,12 +227,13 @@ def test_what_was_refused_because_it_was_too_early_may_be_tried_again(rig: Rig, 
     assert client.send("BROKER", order(), name).wait(WAIT_S).outcome is Outcome.ACCEPTED
 
 
-def test_a_session_that_the_client_may_not_use_is_unknown_to_it(rig: Rig, name: str):
+def test_a_session_that_the_client_may_not_use_is_unknown_to_it(rig: Rig, hear, name: str):
     client = rig.client("fenced-in")
     for session in (1, 9, 70, 65_535):
         assert client.send(session, order(), name).wait(WAIT_S).reason is RejectReason.UNKNOWN_SESSION
     assert client.sessions == ["BROKER"]
     assert client.send("BROKER", order(), name).wait(WAIT_S).outcome is Outcome.ACCEPTED
+    hear(client, 1)
 
 
 def test_a_login_with_a_wrong_token_or_name_is_refused_in_the_same_words(rig: Rig):
