@@ -125,6 +125,9 @@ cdef void take_late(session_t* s, const message_t* m) noexcept nogil:
     if is_poss_dup(m):
         original_time_is_right(s, m)
         return
+    if m.msg_type == MSG_LOGOUT:
+        take_logout(s, m)             # the end is the same, and the next Logon will show what was lost
+        return
     refuse_low(s, m)
     stop_session(s, STOP_THEIR_SEQ_TOO_LOW, 0)
 

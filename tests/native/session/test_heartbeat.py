@@ -115,3 +115,19 @@ def test_the_deadline_is_never_behind_after_the_timer_ran():
         assert due >= line.clock.now[0]
         line.wait((due - line.clock.now[0]) / 10**9)
         assert min(side.session.deadline for side in line.sides) > due
+
+
+def test_no_heartbeat_comes_between_a_test_request_and_giving_up():
+    """The TestRequest has broken our silence; it is followed by an answer or by the end."""
+    peer = Scripted("acceptor").logged_on()
+    for _ in range(30):
+        peer.timer_after(HEARTBEAT_S / 10)
+    assert peer.heard_types() == ["0", "1"]
+    assert peer.session.closing
+
+
+def test_heartbeats_go_on_behind_a_test_request_if_giving_up_is_far_off():
+    peer = Scripted("acceptor", disconnect_after_ns=10 * HEARTBEAT_S * 10**9).logged_on()
+    for _ in range(60):
+        peer.timer_after(HEARTBEAT_S / 10)
+    assert peer.heard_types() == ["0", "1", "0", "0", "0", "0"]

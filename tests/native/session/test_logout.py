@@ -104,3 +104,16 @@ def test_a_connection_that_is_being_closed_takes_nothing_more():
     peer.say("8", b"11=a\x01")
     assert clordids(peer.events) == []
     assert peer.session.next_in == number
+
+
+@pytest.mark.parametrize("role", ["initiator", "acceptor"])
+def test_a_logout_with_a_number_too_low_is_a_logout_all_the_same(role):
+    peer = Scripted(role).logged_on()
+    expected = peer.session.next_in
+    peer.say("5", b"58=bye\x01", 1)
+    (answer,) = peer.heard()
+    assert answer[35] == "5"
+    assert 58 not in answer
+    assert peer.told("LOGGED_OUT")[0].data == b"bye"
+    assert peer.session.next_in == expected
+    assert not peer.told("STOPPED")
