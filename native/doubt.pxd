@@ -23,6 +23,7 @@ cdef struct doubts_t:
     uint64_t* lsns                  # of their DOUBT records; MAX_DOUBTS
     uint32_t count                  # those that are settled are taken out by doubts_sweep
     uint32_t not_there              # of them: the counterparty does not know them, so they are to be numbered now
+    uint64_t refused                # rejects of our questions: an operator must settle the doubt
     uint64_t settled                # doubts that have ended, either way
 
 

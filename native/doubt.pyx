@@ -28,6 +28,7 @@ cdef int doubts_init(doubts_t* d) noexcept nogil:
     d.count = 0
     d.not_there = 0
     d.settled = 0
+    d.refused = 0
     d.lsns = <uint64_t*>calloc(MAX_DOUBTS, sizeof(uint64_t))
     return 0 if d.lsns is not NULL else -1
 

@@ -59,6 +59,7 @@ cdef enum note_code:
     NOTE_RECONCILED = 24        # no order is in doubt any more; b: doubts settled since the start
     NOTE_FLUSH_WANTED = 25      # nothing is sent before LSN b is on disk: the control thread must flush
     NOTE_UNFIT = 27             # the log is not of this configuration: the node stands still; a: roster_fit, b: index
+    NOTE_QUESTION_REFUSED = 28  # the counterparty rejects our OrderStatusRequests; b: how many so far
     NOTE_TAIL_SETTLED = 26      # a lost tail is made good: the journal's mark of it may go once LSN b is on disk
 
 
@@ -78,6 +79,8 @@ cdef enum session_command:
     SESSION_COMMAND_RESUME = 2      # after LOGOUT or STOPPED: connect again
     SESSION_COMMAND_RESET = 3       # day change: log out, start both MsgSeqNums at 1, log on again
     SESSION_COMMAND_SET_SEQ = 4     # only while disconnected
+    SESSION_COMMAND_SEND_DOUBTED = 5      # the operator knows: the counterparty has none of the orders in doubt
+    SESSION_COMMAND_GIVE_UP_DOUBTED = 6   # they are not sent; their clients are told UNKNOWN
 
 
 cdef struct client_name_t:
@@ -160,6 +163,7 @@ cdef struct node_t:
     # skipped to again. 0: none
     uint64_t flush_first_lsn
     bint tail_told
+    uint64_t doubts_refused       # of replica.doubts.refused, told
     uint64_t doubts_settled       # of replica.doubts.settled, told
     bint first_order_noted
     bint feeds_behind             # some feed stopped at its budget: call node_settle again at once

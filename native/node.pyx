@@ -37,8 +37,8 @@ from .parser cimport message_t
 from .receiver cimport (RECEIVER_DIVERGED, RECEIVER_FOLLOWING, RECEIVER_IDLE, receiver_deadline, receiver_follow,
                         receiver_free, receiver_init, receiver_on_datagram, receiver_poll, receiver_stop,
                         receiver_truncated)
-from .record cimport (FLAG_APPLICATION, FLAG_ORDER, RECORD_CHECKPOINT, RECORD_EPOCH, RECORD_STATE, STATE_KILL,
-                      record_header_t, record_payload, record_payload_length)
+from .record cimport (FLAG_APPLICATION, FLAG_ORDER, RECORD_CHECKPOINT, RECORD_EPOCH, RECORD_STATE, STATE_DOUBTS,
+                      STATE_KILL, record_header_t, record_payload, record_payload_length)
 from .replica cimport (MAX_SESSIONS, replica_apply, replica_catch_up, replica_checkpoint, replica_checkpoints_full,
                        replica_free, replica_init, replica_next_settled, replica_rebuild, replica_route)
 from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_t, ring_write
@@ -306,6 +306,7 @@ cdef int node_on_session_command(node_t* n, uint16_t session, session_command co
                                  uint64_t next_in, const instant_t* now) noexcept nogil:
     cdef link_t* link = &n.links[session]
     cdef session_t* s
+    cdef uint8_t not_there
     n.now = now[0]
     if session >= n.replica.session_count or n.sender.epoch == 0:
         return -1
@@ -322,6 +323,9 @@ cdef int node_on_session_command(node_t* n, uint16_t session, session_command co
         if link.phase == LINK_UP:
             session_logout(s, "end of day", now)
         reset_when_wanted(n, session, now)
+    elif command == SESSION_COMMAND_SEND_DOUBTED or command == SESSION_COMMAND_GIVE_UP_DOUBTED:
+        not_there = command == SESSION_COMMAND_SEND_DOUBTED
+        return 0 if append_plain(n, RECORD_STATE, session, 0, STATE_DOUBTS, &not_there, 1, now) else -6
     elif link.phase != LINK_IDLE or session_set_seq(s, next_out, next_in, now) != 0:
         return -2
     return 0
@@ -342,7 +346,7 @@ cdef int node_set_kill(node_t* n, uint32_t client, bint killed, const instant_t*
     n.now = now[0]
     if n.sender.epoch == 0:
         return -1
-    return 0 if append_plain(n, RECORD_STATE, client, STATE_KILL, &set_to, 1, now) else -1
+    return 0 if append_plain(n, RECORD_STATE, 0, client, STATE_KILL, &set_to, 1, now) else -1
 
 
 # --- inputs from clients ----------------------------------------------------------------------------------------------
@@ -586,7 +590,7 @@ cdef void take_checkpoint(node_t* n, client_t* c, const uint8_t* body, uint32_t 
     elif (replica_checkpoint(&n.replica, c.client, body + 2, key_length) is NULL
             and replica_checkpoints_full(&n.replica)):
         fail_client(n, c, ERROR_PROTOCOL, "too many checkpoint keys in this pair: use fewer")
-    elif not append_plain(n, RECORD_CHECKPOINT, c.client, 0, body, length, now):
+    elif not append_plain(n, RECORD_CHECKPOINT, 0, c.client, 0, body, length, now):
         fail_client(n, c, ERROR_TOO_SLOW, "the journal has no space now: connect again later")
 
 
@@ -735,6 +739,9 @@ cdef void reconcile(node_t* n, const instant_t* now) noexcept nogil:
             ask(n, i, now)
             if n.replica.doubts.not_there and n.intake.open:
                 intake_settle(&n.intake, i, now)
+    if n.replica.doubts.refused != n.doubts_refused:
+        n.doubts_refused = n.replica.doubts.refused
+        note(n, NOTE_QUESTION_REFUSED, 0, 0, n.doubts_refused, 0)
     if n.replica.doubts.settled == n.doubts_settled:
         return
     n.doubts_settled = n.replica.doubts.settled
@@ -1001,8 +1008,8 @@ cdef void answer_hello(node_t* n, const datagram_header_t* header, const instant
         n.hello_due = 1
 
 
-cdef bint append_plain(node_t* n, uint8_t kind, uint32_t client, uint32_t aux, const uint8_t* payload, uint32_t length,
-                       const instant_t* now) noexcept nogil:
+cdef bint append_plain(node_t* n, uint8_t kind, uint16_t session, uint32_t client, uint32_t aux,
+                       const uint8_t* payload, uint32_t length, const instant_t* now) noexcept nogil:
     cdef record_header_t* record = journal_reserve(n.journal, length)
     if record is NULL:
         return 0
@@ -1011,7 +1018,7 @@ cdef bint append_plain(node_t* n, uint8_t kind, uint32_t client, uint32_t aux, c
     record.epoch = n.role.epoch
     record.client = client
     record.aux = aux
-    record.session = 0
+    record.session = session
     record.kind = kind
     record.flags = 0
     memcpy(<uint8_t*>record_payload(record), payload, length)
@@ -1022,7 +1029,7 @@ cdef bint append_plain(node_t* n, uint8_t kind, uint32_t client, uint32_t aux, c
 cdef bint append_epoch(node_t* n, const instant_t* now) noexcept nogil:
     cdef uint8_t payload[8 + MAX_ROSTER_BYTES]
     memcpy(payload, &n.config.incarnation, 8)
-    return append_plain(n, RECORD_EPOCH, 0, n.config.role.node, payload,
+    return append_plain(n, RECORD_EPOCH, 0, 0, n.config.role.node, payload,
                         8 + roster_write(&n.replica.roster, payload + 8), now)
 
 
@@ -1130,6 +1137,7 @@ NOTE_NAMES = {
     NOTE_COMMAND_DONE: "command_done", NOTE_TRUNCATION: "truncation", NOTE_STOPPED: "stopped",
     NOTE_IN_DOUBT: "in_doubt", NOTE_RECONCILED: "reconciled", NOTE_FLUSH_WANTED: "flush_wanted",
     NOTE_TAIL_SETTLED: "tail_settled", NOTE_UNFIT: "unfit",
+    NOTE_QUESTION_REFUSED: "question_refused",
 }
 
 

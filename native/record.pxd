@@ -39,6 +39,8 @@ cdef enum state_kind:
     STATE_SET_SEQ = 2      # payload: next_out u64, next_in u64, as set by an operator or a SequenceReset-Reset
     STATE_KILL = 3         # kill switch: `client` (0: all clients), payload: u8 1 set, 0 cleared
     STATE_LIMITS = 4       # payload: risk limits of `client`
+    # an operator's word on the session's orders in doubt; payload: u8 1 the counterparty has none, 0 nobody knows
+    STATE_DOUBTS = 5
 
 
 # 48 bytes, no implicit padding.

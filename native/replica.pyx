@@ -13,14 +13,14 @@ from .crc32c cimport crc32c
 from .doubt cimport (asks_for_status, doubt_body, doubt_msg_type, doubts_add, doubts_free, doubts_full, doubts_init,
                      refuses_question, says_unknown_order)
 from .journal cimport journal_at, journal_t
-from .orders cimport (ORDER_IN_DOUBT, ORDER_NOT_THERE, ORDER_OTHER, order_in_doubt, order_t, orders_by_client,
-                      orders_forget, orders_free, orders_init, orders_insert, orders_original, orders_route,
-                      orders_update)
+from .orders cimport (ORDER_IN_DOUBT, ORDER_NOT_THERE, ORDER_OTHER, ORDER_UNKNOWN, order_in_doubt, order_t,
+                      orders_by_client, orders_forget, orders_free, orders_init, orders_insert, orders_original,
+                      orders_route, orders_update)
 from .parser cimport (PARSE_GARBLED, PARSE_OK, field_decimal_e8, field_t, find_field, message_t, parse_fields,
                       parse_message)
 from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_RESET, RECORD_CHECKPOINT, RECORD_DOUBT, RECORD_EPOCH,
-                      RECORD_IN, RECORD_OUT, RECORD_REJECTED, RECORD_STATE, STATE_KILL, STATE_LIMITS, STATE_SET_SEQ,
-                      record_header_t, record_payload, record_payload_length)
+                      RECORD_IN, RECORD_OUT, RECORD_REJECTED, RECORD_STATE, STATE_DOUBTS, STATE_KILL, STATE_LIMITS,
+                      STATE_SET_SEQ, record_header_t, record_payload, record_payload_length)
 from .risk cimport MAX_CLIENTS, risk_forget, risk_init, risk_on_open_change, risk_on_order, risk_on_state
 from .roster cimport ROSTER_FITS, roster_compare
 from .session cimport session_apply, session_forget, session_free
@@ -232,6 +232,7 @@ cdef void take_answer(replica_t* r, order_t* order, const message_t* message, ui
         if order.state == ORDER_IN_DOUBT and order.asked and says_unknown_order(message):
             order.state = ORDER_NOT_THERE
             r.doubts.not_there += 1
+        r.doubts.refused += refuses_question(message)
         return
     if order_in_doubt(order):
         r.doubts.not_there -= order.state == ORDER_NOT_THERE
@@ -342,8 +343,27 @@ cdef void apply_state(replica_t* r, const record_header_t* record) noexcept nogi
         r.reset_count += 1
     elif record.aux == STATE_SET_SEQ:
         r.skipped[record.session] = 1
+    elif record.aux == STATE_DOUBTS:
+        settle_by_hand(r, record.session, record_payload_length(record) != 0 and record_payload(record)[0] != 0)
     elif record.aux == STATE_KILL or record.aux == STATE_LIMITS:
         risk_on_state(&r.risk, record)
+
+
+cdef void settle_by_hand(replica_t* r, uint16_t session, bint not_there) noexcept nogil:
+    cdef order_t* order
+    cdef uint32_t i
+    for i in range(r.doubts.count):
+        order = order_of_doubt(r, journal_at(r.journal, r.doubts.lsns[i]))
+        if order is NULL or order.session != session or not order_in_doubt(order):
+            continue
+        r.doubts.not_there -= order.state == ORDER_NOT_THERE
+        if not_there:
+            order.state = ORDER_NOT_THERE
+            r.doubts.not_there += 1
+        else:
+            order.state = ORDER_UNKNOWN
+            order.reason = 0
+            r.doubts.settled += 1
 
 
 cdef void apply_checkpoint(replica_t* r, const record_header_t* record) noexcept nogil:

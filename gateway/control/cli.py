@@ -73,11 +73,14 @@ def session(
     config: ConfigOption,
     node: NodeOption,
     name: Annotated[str, typer.Argument(help="session")],
-    command: Annotated[str, typer.Argument(help="logout, resume, reset or set-seq")],
+    command: Annotated[str, typer.Argument(help="logout, resume, reset, set-seq, send-doubted or give-up-doubted")],
     next_out: Annotated[int, typer.Option(help="set-seq: our next MsgSeqNum")] = 0,
     next_in: Annotated[int, typer.Option(help="set-seq: the MsgSeqNum we expect")] = 0,
 ) -> None:
-    """Logs a session out or in, resets it, or sets its MsgSeqNums."""
+    """Logs a session out or in, resets it, sets its MsgSeqNums, or settles its orders in doubt by hand.
+
+    send-doubted: the counterparty has none of them, send them. give-up-doubted: do not; their clients are told UNKNOWN.
+    """
     body = {"next_out": next_out, "next_in": next_in} if command == "set-seq" else None
     _command(config, node, f"sessions/{name}/{command}", body)
 

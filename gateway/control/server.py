@@ -14,7 +14,7 @@ from gateway.config import Address, read_secret
 from gateway.errors import GatewayError
 
 ROLE_COMMANDS = ("takeover", "switchover", "solo", "act-alone")
-SESSION_COMMANDS = ("logout", "resume", "reset", "set-seq")
+SESSION_COMMANDS = ("logout", "resume", "reset", "set-seq", "send-doubted", "give-up-doubted")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -14,7 +14,7 @@ from gateway.native import record as names
 from gateway.native.journal import Journal, Record
 
 NS_PER_S = 1_000_000_000
-STATE_NAMES = {1: "RESET", 2: "SET_SEQ", 3: "KILL", 4: "LIMITS"}
+STATE_NAMES = {1: "RESET", 2: "SET_SEQ", 3: "KILL", 4: "LIMITS", 5: "DOUBTS"}
 FLAG_NAMES = {
     names.APPLICATION: "APPLICATION",
     names.ORDER: "ORDER",

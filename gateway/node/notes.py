@@ -44,6 +44,8 @@ def log_note(note: Note, session_names: list[str]) -> None:
         write(note.code, session=session_names[note.session], endpoint=note.a)
     elif note.code == "in_doubt":
         log.warning("in_doubt", session=session_names[note.session], asked=note.a)
+    elif note.code == "question_refused":
+        log.warning("question_refused", count=note.b, remedy="ask the counterparty, then send- or give-up-doubted")
     elif note.code == "reconciled":
         log.warning("reconciled", settled=note.b)
     elif note.code == "client":

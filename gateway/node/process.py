@@ -44,12 +44,13 @@ ROLE_COMMANDS = {
     "act-alone": Command.ACT_ALONE,
 }
 # session_command of node.pxd.
-SESSION_COMMANDS = {"logout": 1, "resume": 2, "reset": 3, "set-seq": 4}
+SESSION_COMMANDS = {"logout": 1, "resume": 2, "reset": 3, "set-seq": 4, "send-doubted": 5, "give-up-doubted": 6}
 COMMAND_ERRORS = {
     -1: "this node is not standby (takeover) or not primary (session commands)",
     -2: "this node is not primary, or the session is still connected: log it out first",
     -3: "the standby is not in sync",
     -4: "another change of role is under way",
+    -6: "the journal has no space now",
     -5: "this node hears its peer as primary: it is not dead",
 }
 

@@ -12,6 +12,7 @@ from gateway.native.node import Node
 
 KEY = b"0123456789abcdef"
 CLIENT = 1
+STATE_DOUBTS = 5
 CANCELED = RejectReason.CANCELED
 LATER_ANSWER = {"FIX.4.4": (150, "I"), "FIX.4.2": (20, "3")}
 
@@ -129,6 +130,27 @@ def test_an_answer_to_the_question_of_an_earlier_primary_settles_nothing(log: Lo
     log.new_primary()
     log.hears_that_it_is_unknown("A")  # resent to the new primary
     assert log.state(b"A") == "IN_DOUBT"
+
+
+def test_a_refused_question_settles_nothing(log: Log):
+    log.doubt(b"A")
+    seq = log.asks("A")
+    log.hears("j", (45, seq), (372, "H"), (379, "A"), (380, 3))
+    log.hears("3", (45, seq), (373, 11))
+    assert log.state(b"A") == "IN_DOUBT"
+
+
+@pytest.mark.parametrize(("not_there", "state"), [(1, "NOT_THERE"), (0, "UNKNOWN")])
+@pytest.mark.parametrize("answered", [False, True])
+def test_an_operator_settles_what_the_counterparty_does_not(log: Log, not_there: int, state: str, answered: bool):
+    log.doubt(b"A")
+    log.asks("A")
+    if answered:
+        log.hears_that_it_is_unknown("A")
+    log.journal.append(names.STATE, 0, bytes([not_there]), aux=STATE_DOUBTS, epoch=log.epoch)
+    assert log.state(b"A") == state
+    log.new_primary()
+    assert log.state(b"A") == ("IN_DOUBT" if not_there else state)
 
 
 def cancels(log: Log) -> None:
