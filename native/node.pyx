@@ -274,6 +274,9 @@ cdef void node_on_session_connected(node_t* n, uint16_t session, const instant_t
     if n.sender.epoch == 0:
         link.reset = 1          # fenced while it was connecting
         return
+    if link.reset_wanted:
+        link.reset = 1          # a day change came while it was connecting: no logon under the old numbers
+        return
     session_on_connected(&n.replica.sessions[session], now)
 
 
@@ -895,6 +898,7 @@ cdef void demote(node_t* n, const instant_t* now) noexcept nogil:
     for i in range(n.replica.session_count):
         session_drop(&n.replica.sessions[i], now)
         n.links[i].reset = n.links[i].phase != LINK_IDLE
+        n.links[i].reset_wanted = 0      # if it is primary again one day, that day has changed long since
     intake_forget_held(&n.intake)
     replica_catch_up(&n.replica)
     for slot in range(MAX_CLIENT_CONNECTIONS):
@@ -927,6 +931,9 @@ cdef bint node_take_connect(node_t* n, uint16_t session, const instant_t* now) n
             or now.mono_ns < link.next_connect_mono_ns):
         return 0
     n.now = now[0]
+    reset_when_wanted(n, session, now)
+    if link.reset_wanted:
+        return 0                # the journal has no space for it now
     link.phase = LINK_CONNECTING
     note(n, NOTE_CONNECTING, session, link.endpoint, 0, 0)
     return 1

@@ -65,6 +65,7 @@ class NodeProcess:
     def __init__(self, config: Config, node: str) -> None:
         self._config = config
         self._name = node
+        _check_cpu(config.node[node].cpu, f"node.{node}.cpu")  # type: ignore[index]
         self._assembly: Assembly = assemble(config, node)
         self._session_names = [session.name for session in config.session]
         self._incidents = IncidentRecorder(node, self._session_names)
@@ -180,7 +181,7 @@ class NodeProcess:
     def _run_reactor(self) -> None:
         cpu = self._config.node[self._name].cpu  # type: ignore[index]
         if cpu is not None:
-            os.sched_setaffinity(0, {cpu})
+            os.sched_setaffinity(0, {cpu})  # of this thread
         self._assembly.reactor.run()
 
     def _stop(self) -> None:
@@ -277,6 +278,19 @@ class NodeProcess:
     def _reset_session(self, index: int) -> None:
         log.warning("day_change", session=self._session_names[index])
         self._assembly.reactor.command(ReactorCommand.SESSION, a=SESSION_COMMANDS["reset"], session=index)
+
+
+def _check_cpu(cpu: int | None, key: str) -> None:
+    """Raises GatewayError if nothing may run on that core: the reactor's thread would die, and the process not."""
+    allowed = os.sched_getaffinity(0)
+    if cpu is None:
+        return
+    try:
+        os.sched_setaffinity(0, {cpu})
+    except OSError as error:
+        cores = ", ".join(map(str, sorted(allowed)))
+        raise GatewayError(f"{key}: cannot run on core {cpu}: {error.strerror}; there are: {cores}") from None
+    os.sched_setaffinity(0, allowed)
 
 
 def unfit_text(note: Note, config: Config) -> str:

@@ -13,6 +13,7 @@ from gateway.demo.world import LOOPBACK, World
 from gateway.errors import GatewayError
 from gateway.native.journal import Journal
 from gateway.node.build import assemble
+from gateway.node.process import NodeProcess
 
 
 @pytest.fixture
@@ -54,6 +55,12 @@ def test_an_address_that_is_taken_is_named_and_all_else_is_given_back(world: Wor
     assert f"node.a.{key}: cannot" in str(refused.value)
     assert f"{LOOPBACK}:{address.port}" in str(refused.value)
     build(world).close()
+
+
+def test_a_core_that_does_not_exist_is_named(world: World):
+    change(world, 'reactor = "epoll"', 'reactor = "epoll"\ncpu = 4095')
+    with pytest.raises(GatewayError, match=r"node\.a\.cpu: cannot run on core 4095"):
+        NodeProcess(load_config(world.config), "a")
 
 
 def test_a_journal_in_use_is_refused(world: World):
