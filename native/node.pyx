@@ -838,6 +838,7 @@ cdef void promote(node_t* n, const instant_t* now) noexcept nogil:
     cdef int slot
     cdef uint64_t inherited = n.journal.last_lsn
     cdef uint64_t early
+    cdef uint32_t unknown_epochs = n.role.epoch - n.journal.last_epoch
     receiver_stop(&n.receiver)
     n.truncation_due = 0
     if not n.promotion_due:
@@ -857,7 +858,7 @@ cdef void promote(node_t* n, const instant_t* now) noexcept nogil:
     sender_start(&n.sender, n.role.epoch)
     n.flush_first_lsn = 0
     for i in range(n.replica.session_count):
-        start_session(n, i, not n.links[i].sync or (early >> i) & 1, now)
+        start_session(n, i, not n.links[i].sync or (early >> i) & 1, unknown_epochs, now)
     if n.flush_first_lsn != 0:
         note(n, NOTE_FLUSH_WANTED, 0, 0, n.flush_first_lsn, 0)
     note(n, NOTE_PROMOTED, 0, 0, inherited + 1, n.role.epoch)
@@ -869,7 +870,7 @@ cdef void promote(node_t* n, const instant_t* now) noexcept nogil:
             greet(n, &n.clients[slot])
 
 
-cdef void start_session(node_t* n, uint16_t i, bint early, const instant_t* now) noexcept nogil:
+cdef void start_session(node_t* n, uint16_t i, bint early, uint32_t unknown_epochs, const instant_t* now) noexcept nogil:
     """`early`: an earlier primary may have released what it had not replicated, whatever the configuration says now."""
     cdef link_t* link = &n.links[i]
     cdef session_t* s = &n.replica.sessions[i]
@@ -880,7 +881,8 @@ cdef void start_session(node_t* n, uint16_t i, bint early, const instant_t* now)
     # Of a suspect log even number 1: it may have lost all.
     if (link.skip_ahead and n.role.cause != CAUSE_SWITCHOVER
             and (n.role.skip_ahead or (early and first > 1))):
-        if session_set_seq(s, first + link.skip_ahead, s.next_in, now) == 0:
+        # A primary of an epoch between, of which nothing is here, has skipped ahead too.
+        if session_set_seq(s, first + <uint64_t>link.skip_ahead * unknown_epochs, s.next_in, now) == 0:
             note(n, NOTE_SKIPPED_AHEAD, i, 0, first, s.next_out)
             n.intake.sessions[i].lossy = 1
             n.flush_first_lsn = n.journal.last_lsn

@@ -629,9 +629,10 @@ cdef void adopt(role_t* r, const register_value_t* value) noexcept nogil:
 
 
 cdef bint claim_won(const role_t* r) noexcept nogil:
-    """The cell holds what we asked for in this life, whichever answer told it."""
+    """The cell holds what we asked for in this life, whichever answer told it. With the peer in sync it would be a
+    switchover, in an epoch that we claimed in vain before."""
     return (r.claimed_epoch > r.epoch and r.cell.epoch == r.claimed_epoch and r.cell.primary == r.config.node
-            and not r.cell_guessed)
+            and r.cell.in_sync == bit(r.config.node) and not r.cell_guessed)
 
 
 cdef bint granted_by_peer(const role_t* r) noexcept nogil:

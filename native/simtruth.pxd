@@ -79,7 +79,8 @@ cdef struct truth_t:
     uint64_t released              # messages
     bint gone                      # ... and they are in no log any more: two hosts lost power, or one that was alone
     bint asynchronous              # sessions in `async` mode: a takeover may miss what was sent last
-    bint forgotten                 # ... and one did
+    bint forgotten                 # ... and one did, or who was superseded went on sending for a moment
+    uint32_t newest_epoch          # of a promotion
     bint lossy                     # records that were released may be gone for good: the release rule is not checked
 
 

@@ -46,6 +46,7 @@ cdef void truth_forget(truth_t* t) noexcept nogil:
     t.gone = 0
     t.asynchronous = 0
     t.forgotten = 0
+    t.newest_epoch = 0
     t.broken = BROKEN_NONE
     t.text[0] = 0
 
@@ -117,6 +118,8 @@ cdef void truth_released(truth_t* t, uint8_t node, uint32_t epoch, uint8_t sessi
     cdef uint32_t order
     cdef true_number_t* number
     t.released += 1
+    if t.asynchronous and epoch < t.newest_epoch:
+        t.forgotten = 1
     if epoch < TRUE_EPOCHS:
         if t.releaser[epoch] and t.releaser[epoch] != node + 1:
             fail(t, BROKEN_TWO_RELEASE, "two nodes release in epoch %u", epoch, 0)
@@ -174,6 +177,7 @@ cdef void truth_promoted(truth_t* t, uint8_t node, uint32_t epoch, journal_t* ow
     cdef uint32_t session
     cdef uint32_t seq
     cdef const record_header_t* record
+    t.newest_epoch = max(t.newest_epoch, epoch)
     for session in range(TRUE_SESSIONS):
         seq = t.highest_number[session]
         if seq == 0:

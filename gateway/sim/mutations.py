@@ -93,7 +93,7 @@ MUTATIONS = (
         "an unanswered compare-and-set counts as won",
         "role",
         "    return (r.claimed_epoch > r.epoch and r.cell.epoch == r.claimed_epoch and r.cell.primary == "
-        "r.config.node\n            and not r.cell_guessed)\n",
+        "r.config.node\n            and r.cell.in_sync == bit(r.config.node) and not r.cell_guessed)\n",
         "    return r.claimed_epoch > r.epoch and not r.request_open\n",
     ),
     Mutation(

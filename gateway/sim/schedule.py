@@ -80,7 +80,7 @@ def scenario_of(seed: int) -> Scenario:
         "durability": durability,
         "refuses_second": chance.random() < 0.5,
         "watch": chance.random() < 0.7,
-        "order_every_ns": chance.choice((1, 5, 10, 30)) * MS,
+        "order_every_ns": chance.choice((2, 10, 30, 60)) * MS,
         "flush_every_ns": (200 if durability == 0 else chance.choice((1, 5))) * MS,
         "faults_end_ns": FAULTS_END_NS,
         "resend_max_age_ns": chance.choice((60_000, 60_000, 30)) * MS,
