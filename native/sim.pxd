@@ -24,7 +24,7 @@ cdef enum world_event:
     EVENT_BROKER_TIMER = 7         # a: session
     EVENT_CLIENT_TURN = 8          # a: client
     EVENT_ORDER = 9                # a: client
-    EVENT_REGISTER = 10            # a: node; b: its boot; data: register_request_t
+    EVENT_REGISTER = 10            # a: node; b: its boot; c: the other's; data: register_request_t
     EVENT_REGISTER_ANSWER = 11     # a: node; b: its boot; c: register_outcome; data: answer_t
     EVENT_FAULT = 12               # b: index
     EVENT_FLUSH = 13               # a: node; b: its boot
@@ -39,7 +39,7 @@ cdef enum fault_kind:
     FAULT_KILL = 0                 # node; param: steps of its program from now on, so that it dies between two of them
     FAULT_POWER = 1                # node's host; what was not flushed is lost from a random record on
     FAULT_PAUSE = 2                # node
-    FAULT_CUT_PATH = 3             # target: 0 A, 1 B, 2 both; param: bit mask of directions
+    FAULT_CUT_PATH = 3             # target: 0 A, 1 B, 2 both and the tripwire, 3 both; param: directions
     FAULT_ISOLATE = 4              # node from everything
     FAULT_CUT_REGISTER = 5         # node; param: directions
     FAULT_REGISTER_DOWN = 6

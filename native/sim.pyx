@@ -38,7 +38,8 @@ from .simnet cimport (CONNECTION_CLIENT, CONNECTION_SESSION, CONNECTION_TRIPWIRE
 from .simqueue cimport event_t, queue_again, queue_pop, queue_push
 from .simrandom cimport random_below, random_chance
 from .simtruth cimport (BROKEN_NONE, TRUE_CLIENTS, TRUE_SESSIONS, scan_tag, truth_all_delivered, truth_audit,
-                        truth_free, truth_init, truth_logged, truth_promoted, truth_released, truth_unhealed)
+                        truth_free, truth_in_sync, truth_init, truth_logged, truth_promoted, truth_released,
+                        truth_unhealed)
 
 cdef enum:
     FLUSH_ROUNDS = 4                   # as in the reactor
@@ -530,7 +531,7 @@ cdef class World:
         if i == 1:
             self._dial_tripwire(s)
         while node_take_register_request(s.n, &request):
-            net_message(&self.net, <uint8_t>(LINK_REGISTER + i), 0, EVENT_REGISTER, i, s.boot, 0,
+            net_message(&self.net, <uint8_t>(LINK_REGISTER + i), 0, EVENT_REGISTER, i, s.boot, self.nodes[1 - i].boot,
                         <const uint8_t*>&request, sizeof(request))
 
     cdef void _arm(self, uint16_t i, bint at_once) noexcept nogil:
@@ -959,12 +960,21 @@ cdef class World:
                 outcome = REGISTER_WON
                 request.desired.version = self.cell.version + 1
                 self.cell = request.desired
+                self._check_in_sync(i, e.b, e.c)
                 if self.tracing:
                     with gil:
                         self._tell_register(i)
                 if self.config.watch:
                     self._register_says(1 - i, 0, REGISTER_VALUE, self.nodes[1 - i].boot)
         self._register_says(i, request.id, outcome, e.b)
+
+    cdef void _check_in_sync(self, uint16_t i, uint32_t boot, uint32_t other_boot) noexcept nogil:
+        """Unless one of them has died since the request was made."""
+        cdef simnode_t* s = &self.nodes[i]
+        cdef simnode_t* other = &self.nodes[1 - i]
+        if (self.cell.in_sync == 3 and self.cell.primary == i and s.up and s.boot == boot and other.up
+                and other.boot == other_boot and s.n.sender.epoch == self.cell.epoch):
+            truth_in_sync(&self.truth, self.cell.epoch, s.journal, s.n.released_lsn, other.journal)
 
     cdef void _register_says(self, uint16_t i, uint64_t request_id, register_outcome outcome,
                              uint32_t boot) noexcept nogil:
@@ -1014,7 +1024,7 @@ cdef class World:
             self.nodes[node].paused_until = max(self.nodes[node].paused_until, end)
         elif f.kind == FAULT_CUT_PATH:
             for k in range(2):
-                if f.target == 2 or f.target == k:
+                if f.target >= 2 or f.target == k:
                     self._cut(<uint8_t>(LINK_PATH_A + k), f.param, end)
             if f.target == 2:
                 self._cut(LINK_TRIPWIRE, f.param, end)

@@ -101,6 +101,9 @@ cdef void truth_rejected_by_counterparty(truth_t* t, uint64_t seq, uint64_t reas
 cdef void truth_released(truth_t* t, uint8_t node, uint32_t epoch, uint8_t session, const uint8_t* message,
                          uint32_t size, journal_t* own, journal_t* other) noexcept nogil
 cdef void truth_logged(truth_t* t, uint8_t node, const record_header_t* record) noexcept nogil
+# The register counts both as in sync from now on: the standby holds all that the primary released.
+cdef void truth_in_sync(truth_t* t, uint32_t epoch, journal_t* own, uint64_t released_lsn,
+                        journal_t* other) noexcept nogil
 # A node became primary with this log.
 cdef void truth_promoted(truth_t* t, uint8_t node, uint32_t epoch, journal_t* own) noexcept nogil
 # At a client.

@@ -172,6 +172,15 @@ cdef void truth_logged(truth_t* t, uint8_t node, const record_header_t* record) 
             return
 
 
+cdef void truth_in_sync(truth_t* t, uint32_t epoch, journal_t* own, uint64_t released_lsn,
+                        journal_t* other) noexcept nogil:
+    cdef const record_header_t* record = journal_at(own, released_lsn)
+    cdef const record_header_t* copy = journal_at(other, released_lsn)
+    if record is not NULL and (copy is NULL or copy.epoch != record.epoch or copy.crc != record.crc):
+        fail(t, BROKEN_RELEASE_RULE, "the standby is declared in sync in epoch %u without released LSN %u", epoch,
+             <uint32_t>released_lsn)
+
+
 cdef void truth_promoted(truth_t* t, uint8_t node, uint32_t epoch, journal_t* own) noexcept nogil:
     """The log of a new primary has every number that ever left, unless it lost power: then it skips ahead."""
     cdef uint32_t session

@@ -18,7 +18,8 @@ MAX_KILL_STEPS = 60
 WALL_JUMP_ZERO = DRIFT_ZERO = 1_000_000
 MAX_WALL_JUMP_S = 100_000
 MAX_DRIFT_PPM = 200_000
-BOTH_PATHS = 2
+BOTH_PATHS = 2  # and the tripwire
+BOTH_PATHS_ONLY = 3
 TRIGGER_SEEN = 1  # as in native/sim.pxd
 TRIGGER_SESSION = 32
 
@@ -38,7 +39,7 @@ TRIGGERED = 0.4  # of the faults that are not the first
 ASYNC = 0.2  # of the runs
 # How often each kind is drawn, in proportion; 4 where nothing is said.
 WEIGHTS = {"kill": 14, "power": 6, "pause": 10, "isolate": 6, "cut_path": 8, "takeover": 3, "switchover": 5, "solo": 3}
-DURATIONS_MS = ((1, 30), (30, 80), (50, 400), (300, 1500))
+DURATIONS_MS = ((1, 4), (1, 30), (30, 80), (50, 400), (300, 1500))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def _draw(chance: random.Random) -> Fault:
     low, high = chance.choice(DURATIONS_MS)
     target = chance.randrange(2)
     if kind == "cut_path":
-        target = chance.choice((0, 1, BOTH_PATHS, BOTH_PATHS))
+        target = chance.choice((0, 1, BOTH_PATHS, BOTH_PATHS, BOTH_PATHS_ONLY))
     return Fault(at_ns, kind, target, chance.randrange(low * MS, high * MS), _param(chance, kind))
 
 
