@@ -7,6 +7,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove
 
+from .clientwire cimport FRAME_ACCEPTED, FRAME_HEADER_BYTES, FRAME_ORDER_STATE, frame_header_t
 from .feed cimport client_tx_consume, client_tx_peek
 from .instant cimport instant_t
 from .journal cimport Journal, journal_at, journal_flush, journal_t
@@ -38,8 +39,8 @@ from .simnet cimport (CONNECTION_CLIENT, CONNECTION_SESSION, CONNECTION_TRIPWIRE
 from .simqueue cimport event_t, queue_again, queue_pop, queue_push
 from .simrandom cimport random_below, random_chance
 from .simtruth cimport (BROKEN_NONE, TRUE_CLIENTS, TRUE_SESSIONS, scan_tag, truth_all_delivered, truth_audit,
-                        truth_free, truth_in_sync, truth_init, truth_logged, truth_promoted, truth_released,
-                        truth_unhealed)
+                        truth_free, truth_in_sync, truth_init, truth_kept, truth_logged, truth_promised,
+                        truth_promoted, truth_released, truth_unhealed)
 
 cdef enum:
     FLUSH_ROUNDS = 4                   # as in the reactor
@@ -425,8 +426,13 @@ cdef class World:
         cdef uint64_t last = s.journal.last_lsn
         cdef uint64_t kept = s.journal.flushed_lsn + random_below(&self.chance, last - s.journal.flushed_lsn + 1)
         cdef uint64_t lsn
+        cdef int k
         if self.config.durability != 2:
             s.lost_tail = 1
+        else:
+            for k in range(2):
+                if self.nodes[k].n.sender.epoch == self.cell.epoch and self.cell.in_sync & (1 << i):
+                    truth_kept(&self.truth, self.nodes[k].n.released_lsn, kept)
         if kept < last:
             self.truth.lossy = 1
             for lsn in range(kept + 1, last + 1):
@@ -617,6 +623,8 @@ cdef class World:
         cdef uint32_t size = client_tx_peek(&s.n.clients[slot], &data)
         while size:
             size = min(size, MAX_WRITE_BYTES)
+            if self.cell.in_sync & (1 << (1 - i)):
+                self._check_promises(i, data, size)
             net_send(&self.net, s.slots[slot].connection, 1, data, size)
             client_tx_consume(&s.n.clients[slot], size)
             size = client_tx_peek(&s.n.clients[slot], &data)
@@ -624,6 +632,19 @@ cdef class World:
             net_close(&self.net, s.slots[slot].connection, 1, 0)
             s.slots[slot].connection = -1
             node_on_client_disconnected(s.n, slot, now)
+
+    cdef void _check_promises(self, uint16_t i, const uint8_t* data, uint32_t size) noexcept nogil:
+        """A client is told ACCEPTED, or the state of a numbered order. A frame that is cut in two is not seen."""
+        cdef simnode_t* s = &self.nodes[i]
+        cdef frame_header_t header
+        cdef uint32_t at = 0
+        while at + FRAME_HEADER_BYTES <= size:
+            memcpy(&header, data + at, FRAME_HEADER_BYTES)
+            if header.length < FRAME_HEADER_BYTES:
+                return
+            if header.seq and (header.type == FRAME_ACCEPTED or header.type == FRAME_ORDER_STATE):
+                truth_promised(&self.truth, <uint8_t>header.session, header.seq, s.journal, self.nodes[1 - i].journal)
+            at += header.length
 
     cdef void _watch_log(self, uint16_t i) noexcept nogil:
         cdef simnode_t* s = &self.nodes[i]

@@ -104,6 +104,10 @@ cdef void truth_logged(truth_t* t, uint8_t node, const record_header_t* record) 
 # The register counts both as in sync from now on: the standby holds all that the primary released.
 cdef void truth_in_sync(truth_t* t, uint32_t epoch, journal_t* own, uint64_t released_lsn,
                         journal_t* other) noexcept nogil
+# A client is told now that MsgSeqNum `seq` is accepted. `other`: as above, whatever the session's mode.
+cdef void truth_promised(truth_t* t, uint8_t session, uint64_t seq, journal_t* own, journal_t* other) noexcept nogil
+# Durability `every`: a node that lost power keeps what was released.
+cdef void truth_kept(truth_t* t, uint64_t released_lsn, uint64_t kept_lsn) noexcept nogil
 # A node became primary with this log.
 cdef void truth_promoted(truth_t* t, uint8_t node, uint32_t epoch, journal_t* own) noexcept nogil
 # At a client.

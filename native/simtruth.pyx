@@ -172,6 +172,17 @@ cdef void truth_logged(truth_t* t, uint8_t node, const record_header_t* record) 
             return
 
 
+cdef void truth_promised(truth_t* t, uint8_t session, uint64_t seq, journal_t* own, journal_t* other) noexcept nogil:
+    if not t.lossy:
+        check_release(t, session, seq, own, other)
+
+
+cdef void truth_kept(truth_t* t, uint64_t released_lsn, uint64_t kept_lsn) noexcept nogil:
+    if released_lsn > kept_lsn:
+        fail(t, BROKEN_RELEASE_RULE, "LSN %u was released and not on disk everywhere: power is lost, and all after %u",
+             <uint32_t>released_lsn, <uint32_t>kept_lsn)
+
+
 cdef void truth_in_sync(truth_t* t, uint32_t epoch, journal_t* own, uint64_t released_lsn,
                         journal_t* other) noexcept nogil:
     cdef const record_header_t* record = journal_at(own, released_lsn)

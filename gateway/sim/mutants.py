@@ -19,6 +19,7 @@ import orjson
 
 from gateway.errors import GatewayError
 from gateway.sim.mutations import MUTATIONS, Mutation
+from gateway.sim.outcome import run_seed
 
 MAX_SEEDS = 2000
 BUILD_TIMEOUT_S = 600
@@ -123,4 +124,6 @@ def _hunt(mutation: Mutation, copy: Path, max_seeds: int) -> Verdict:
     if done.returncode:  # a signal too: it proves nothing about the protocol
         raise GatewayError(f"mutation {mutation.name!r} ends with status {done.returncode}:\n{done.stderr[-2000:]}")
     found = orjson.loads(done.stdout)
+    if found["seeds"] and run_seed(found["seeds"] - 1).broken:
+        raise GatewayError(f"seed {found['seeds'] - 1} breaks without a mutation too: repair that first")
     return Verdict(mutation, found["seeds"], found["invariant"])

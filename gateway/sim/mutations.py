@@ -116,10 +116,10 @@ MUTATIONS = (
         "    return r.journal.last_lsn + 1\n",
     ),
     Mutation(
-        "gap fill told as not sent while it was sent",
+        "a gap fill is told as sent again",
         "node",
-        "        order.state = ORDER_UNKNOWN\n",
-        "        order.state = ORDER_REFUSED\n",
+        "        remember_fate(n, session, a, FATE_RESENT if event == EVENT_RESENT else FATE_GAP_FILLED)\n",
+        "        remember_fate(n, session, a, FATE_RESENT)\n",
     ),
     Mutation(
         "accepted is told before the release",
@@ -184,12 +184,6 @@ MUTATIONS = (
         "        s.next_in = record.aux\n        if not record.flags & FLAG_APPLICATION and is_logon(record):\n",
         "        s.next_in = record.aux + (record.aux % 16 == 0)\n"
         "        if not record.flags & FLAG_APPLICATION and is_logon(record):\n",
-    ),
-    Mutation(
-        "a new life that shows first on the tripwire is not noticed",
-        "node",
-        "    if n.channel.peer_incarnation[peer] != known:      # the greeting",
-        "    if 0:      # the greeting",
     ),
     Mutation(
         "a ResendRequest is sent once only",

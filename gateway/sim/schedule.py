@@ -38,7 +38,17 @@ SHORT_STATES = (
 TRIGGERED = 0.4  # of the faults that are not the first
 ASYNC = 0.2  # of the runs
 # How often each kind is drawn, in proportion; 4 where nothing is said.
-WEIGHTS = {"kill": 14, "power": 6, "pause": 10, "isolate": 6, "cut_path": 8, "takeover": 3, "switchover": 5, "solo": 3}
+WEIGHTS = {
+    "kill": 14,
+    "power": 6,
+    "pause": 10,
+    "isolate": 6,
+    "cut_path": 8,
+    "takeover": 3,
+    "switchover": 5,
+    "solo": 3,
+    "wall_jump": 8,
+}
 DURATIONS_MS = ((1, 4), (1, 30), (30, 80), (50, 400), (300, 1500))
 
 

@@ -1,0 +1,51 @@
+"""Scenarios in which the simulator once found a mistake in the gateway, shrunk. Each says what it was."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.sim.outcome import run_scenario
+from gateway.sim.replay import from_text
+
+FOUND = {
+    "a ResendRequest that got no answer was never sent again: the session stayed in recovery for ever": (
+        '{"seed":513,"options":{"sessions":1,"clients":2,"durability":0,"refuses_second":false,"watch":true,'
+        '"order_every_ns":30000000,"flush_every_ns":200000000,"faults_end_ns":428958120,"resend_max_age_ns":30000000},'
+        '"faults":[[9958120,"broker_deaf",0,46000000,0,""],[40586212,"kill",0,9170151,0,""]]}'
+    ),
+    "a log that lost everything to a power failure did not skip ahead, because it stood at MsgSeqNum 1": (
+        '{"seed":1272,"options":{"faults_end_ns":338344410},"faults":[[4344410,"power",0,8000000,0,""]]}'
+    ),
+    "after a clock was set back, resends had a SendingTime before their OrigSendingTime and were rejected": (
+        '{"seed":3133,"options":{"clients":1,"faults_end_ns":405327918},"faults":['
+        '[120964973,"wall_jump",0,6323021,909774,""],[289467469,"broker_asks_all",1,8000000,0,""]]}'
+    ),
+    "a switchover to an epoch claimed in vain before was taken for the claim; two takeovers skipped to one number": (
+        '{"seed":626,"options":{"sessions":1,"clients":2,"durability":1,"refuses_second":true,"watch":true,'
+        '"order_every_ns":30000000,"flush_every_ns":5000000,"faults_end_ns":700000000,'
+        '"resend_max_age_ns":60000000000,"sync":false},"faults":[[200481480,"tripwire",1,5000000,0,""],'
+        '[352480155,"cut_path",2,132000000,2,""],[370883410,"switchover",0,5143721,0,""]]}'
+    ),
+    "a standby's new life that showed first on the tripwire went on as the old one, whose acknowledgements counted": (
+        '{"seed":263,"options":{"sessions":1,"clients":3,"durability":2,"refuses_second":false,"watch":true,'
+        '"order_every_ns":30000000,"flush_every_ns":1000000,"faults_end_ns":700000000,'
+        '"resend_max_age_ns":60000000000},"faults":[[359537000,"bad_paths",0,271558000,0,""],'
+        '[454551000,"solo",0,108391000,0,""]]}'
+    ),
+    "a superseded primary of an async session went on sending until it heard of it (as designed); clients lost nothing": (
+        '{"seed":51805,"options":{"sessions":1,"clients":1,"durability":1,"refuses_second":true,"watch":true,'
+        '"order_every_ns":10000000,"flush_every_ns":5000000,"faults_end_ns":371900260,"resend_max_age_ns":30000000,'
+        '"sync":false},"faults":[[7900260,"cut_clients",1,314000000,2,""],[179103432,"isolate",0,57305315,0,""]]}'
+    ),
+    "a standby that lost power came back before its peer, itself held up, had taken over: the tail is forgotten": (
+        '{"seed":3785,"options":{"sessions":1,"clients":2,"durability":1,"refuses_second":false,"watch":true,'
+        '"order_every_ns":1000000,"flush_every_ns":5000000,"faults_end_ns":1000000000},'
+        '"faults":[[26179000,"power",0,5984000,0,""],[67313000,"pause",1,355529000,0,""]]}'
+    ),
+}
+
+
+@pytest.mark.parametrize("replay", FOUND.values(), ids=FOUND.keys())
+def test_it_does_not_come_back(replay: str) -> None:
+    outcome = run_scenario(from_text(replay))
+    assert not outcome.broken, outcome.verdict
