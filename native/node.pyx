@@ -870,7 +870,8 @@ cdef void promote(node_t* n, const instant_t* now) noexcept nogil:
             greet(n, &n.clients[slot])
 
 
-cdef void start_session(node_t* n, uint16_t i, bint early, uint32_t unknown_epochs, const instant_t* now) noexcept nogil:
+cdef void start_session(node_t* n, uint16_t i, bint early, uint32_t unknown_epochs,
+                        const instant_t* now) noexcept nogil:
     """`early`: an earlier primary may have released what it had not replicated, whatever the configuration says now."""
     cdef link_t* link = &n.links[i]
     cdef session_t* s = &n.replica.sessions[i]

@@ -145,7 +145,7 @@ MUTATIONS = (
         "a lost tail is not skipped",
         "node",
         "            and (n.role.skip_ahead or (early and first > 1))):\n",
-        "            and (early and first > 1)):\n",
+        "            and early and first > 1):\n",
     ),
     Mutation(
         "release before it is on disk (durability every)",

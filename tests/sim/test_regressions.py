@@ -32,7 +32,7 @@ FOUND = {
         '"resend_max_age_ns":60000000000},"faults":[[359537000,"bad_paths",0,271558000,0,""],'
         '[454551000,"solo",0,108391000,0,""]]}'
     ),
-    "a superseded primary of an async session went on sending until it heard of it (as designed); clients lost nothing": (
+    "a superseded primary of an async session sends on until it hears of it, as designed; no order is lost": (
         '{"seed":51805,"options":{"sessions":1,"clients":1,"durability":1,"refuses_second":true,"watch":true,'
         '"order_every_ns":10000000,"flush_every_ns":5000000,"faults_end_ns":371900260,"resend_max_age_ns":30000000,'
         '"sync":false},"faults":[[7900260,"cut_clients",1,314000000,2,""],[179103432,"isolate",0,57305315,0,""]]}'
