@@ -45,7 +45,8 @@ from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_t
 from .risk cimport risk_limits_t
 from .role cimport (CAUSE_SWITCHOVER, COMMAND_NOT_STANDBY, RELEASE_ACKED, RELEASE_ALL, ROLE_PRIMARY, ROLE_STANDBY,
                     command_status, register_outcome, register_request_t, register_value_t, role_command,
-                    role_deadline, role_init, role_on_command, role_on_handover, role_on_log, role_on_peer,
+                    role_deadline, role_init,
+                    role_may_have_handed_over, role_on_command, role_on_handover, role_on_log, role_on_peer,
                     role_on_register, role_on_standby, role_on_timer, role_on_tripwire, role_take_request)
 from .roster cimport MAX_ROSTER_BYTES, ROSTER_FITS, roster_add_client, roster_add_session, roster_write
 from .sender cimport (receiver_view_t, sender_deadline, sender_init, sender_on_datagram, sender_poll, sender_start,
@@ -881,7 +882,7 @@ cdef void start_session(node_t* n, uint16_t i, bint early, uint32_t unknown_epoc
     # What an async primary released may be missing here: no number of that window may be used for something else.
     # Of a suspect log even number 1: it may have lost all.
     if (link.skip_ahead and n.role.cause != CAUSE_SWITCHOVER
-            and (n.role.skip_ahead or (early and first > 1))):
+            and (n.role.skip_ahead or (early and (first > 1 or n.role.epoch > 1)))):
         # A primary of an epoch between, of which nothing is here, has skipped ahead too.
         if session_set_seq(s, first + <uint64_t>link.skip_ahead * unknown_epochs, s.next_in, now) == 0:
             note(n, NOTE_SKIPPED_AHEAD, i, 0, first, s.next_out)
@@ -915,7 +916,9 @@ cdef void demote(node_t* n, const instant_t* now) noexcept nogil:
 cdef size_t node_session_tx_peek(node_t* n, uint16_t session, const uint8_t** data) noexcept nogil:
     if n.sender.epoch == 0:
         return 0
-    return session_tx_peek(&n.replica.sessions[session], n.released_lsn if n.links[session].sync else NEVER, data)
+    if n.links[session].sync or role_may_have_handed_over(&n.role):
+        return session_tx_peek(&n.replica.sessions[session], n.released_lsn, data)
+    return session_tx_peek(&n.replica.sessions[session], NEVER, data)
 
 
 cdef void node_session_tx_consume(node_t* n, uint16_t session, size_t size, const instant_t* now) noexcept nogil:

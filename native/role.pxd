@@ -193,3 +193,8 @@ cdef void role_on_timer(role_t* r, const instant_t* now) noexcept nogil
 cdef uint64_t role_deadline(const role_t* r) noexcept nogil
 # The next register request to make, once.
 cdef bint role_take_request(role_t* r, register_request_t* request) noexcept nogil
+
+
+cdef inline bint role_may_have_handed_over(const role_t* r) noexcept nogil:
+    """The peer may be primary by a switchover already, and know nothing that it has not acknowledged."""
+    return r.handover_since != 0 or (r.handover_epoch > r.epoch and r.cell.version < r.settled_version)

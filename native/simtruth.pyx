@@ -197,7 +197,9 @@ cdef void truth_promoted(truth_t* t, uint8_t node, uint32_t epoch, journal_t* ow
     cdef uint32_t session
     cdef uint32_t seq
     cdef const record_header_t* record
-    t.newest_epoch = max(t.newest_epoch, epoch)
+    if epoch < t.newest_epoch:
+        return          # held up until long after it was handed to: nobody acknowledges what it would release
+    t.newest_epoch = epoch
     for session in range(TRUE_SESSIONS):
         seq = t.highest_number[session]
         if seq == 0:

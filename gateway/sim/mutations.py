@@ -144,7 +144,7 @@ MUTATIONS = (
     Mutation(
         "a lost tail is not skipped",
         "node",
-        "            and (n.role.skip_ahead or (early and first > 1))):\n",
+        "            and (n.role.skip_ahead or (early and (first > 1 or n.role.epoch > 1)))):\n",
         "            and early and first > 1):\n",
     ),
     Mutation(
@@ -194,7 +194,7 @@ MUTATIONS = (
     Mutation(
         "a suspect log does not skip ahead of number 1",
         "node",
-        "            and (n.role.skip_ahead or (early and first > 1))):\n",
+        "            and (n.role.skip_ahead or (early and (first > 1 or n.role.epoch > 1)))):\n",
         "            and first > 1):\n",
     ),
     Mutation(

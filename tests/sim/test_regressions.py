@@ -37,6 +37,17 @@ FOUND = {
         '"order_every_ns":10000000,"flush_every_ns":5000000,"faults_end_ns":371900260,"resend_max_age_ns":30000000,'
         '"sync":false},"faults":[[7900260,"cut_clients",1,314000000,2,""],[179103432,"isolate",0,57305315,0,""]]}'
     ),
+    "while an async session was handed over, what had no acknowledgement yet still left: its number was used again": (
+        '{"seed":1015729,"options":{"sessions":1,"clients":2,"durability":1,"refuses_second":true,"watch":true,'
+        '"order_every_ns":5000000,"flush_every_ns":1000000,"faults_end_ns":495792891,"resend_max_age_ns":30000000,'
+        '"sync":false},"faults":[[218762125,"switchover",0,7000000,0,"session logon sent"],'
+        '[378792891,"broker_drop",0,8000000,0,""]]}'
+    ),
+    "an async session whose first Logon was lost with the power did not skip ahead of it": (
+        '{"seed":1015802,"options":{"sessions":1,"clients":2,"durability":2,"refuses_second":false,"watch":true,'
+        '"order_every_ns":60000000,"flush_every_ns":1000000,"faults_end_ns":54940543,'
+        '"resend_max_age_ns":60000000000,"sync":false},"faults":[[3500463,"power",0,1440080,0,""]]}'
+    ),
     "a standby that lost power came back before its peer, itself held up, had taken over: the tail is forgotten": (
         '{"seed":3785,"options":{"sessions":1,"clients":2,"durability":1,"refuses_second":false,"watch":true,'
         '"order_every_ns":1000000,"flush_every_ns":5000000,"faults_end_ns":1000000000},'
