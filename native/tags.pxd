@@ -64,6 +64,8 @@ cdef inline bint is_session_message(uint32_t msg_type) noexcept nogil:
 cdef inline uint32_t data_tag_after(uint32_t tag) noexcept nogil:
     """Tag of the data field whose length `tag` gives; 0 if `tag` is no such length (FIX 5.0SP2 volume 6, type
     Length)."""
+    if tag < 90 or 97 <= tag <= 211:        # nearly all that occur
+        return 0
     if tag == 90 or tag == 95 or tag == 212 or tag == 445 or tag == 618 or tag == 621:
         return tag + 1
     if tag == 93:
