@@ -676,7 +676,8 @@ cdef void node_advance(node_t* n, const instant_t* now) noexcept nogil:
         return
     if n.role.state == ROLE_PRIMARY and n.sender.epoch != 0:
         role_on_log(&n.role, n.journal.last_lsn, n.journal.last_epoch)
-        role_on_standby(&n.role, view.joined, view.received_lsn, now)
+        role_on_standby(&n.role, view.joined,
+                        view.flushed_lsn if n.config.flush_before_release else view.received_lsn, now)
     if n.role.transitions != n.seen_transitions or n.promotion_due:
         follow_role(n, now)
     await_flush(n)

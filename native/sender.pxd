@@ -51,6 +51,8 @@ cdef struct receiver_view_t:          # what the primary knows of one receiver
     uint64_t next_lsn                 # cursor: next record to send for the first time
     uint64_t last_heard_mono_ns
     # Kept by sender.pyx.
+    uint64_t heard_incarnation        # of the receiver, and
+    uint64_t heard_counter            # the latest datagram of that life: a JOIN that comes after a later one is stale
     uint64_t in_flight_bytes          # sent for the first time and not acknowledged
     uint32_t fragment_offset          # of record next_lsn, when it is sent in pieces
     nak_range_t naks[MAX_NAK_RANGES]  # asked for and not sent again yet

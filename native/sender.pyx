@@ -45,6 +45,10 @@ cdef void sender_on_datagram(sender_t* s, const datagram_header_t* header, const
         take_join(s, view, header)
     elif header.kind == DATAGRAM_ACK and view.joined:
         take_ack(s, view, header, now)
+    if header.from_incarnation != view.heard_incarnation:
+        view.heard_incarnation = header.from_incarnation
+        view.heard_counter = 0
+    view.heard_counter = max(view.heard_counter, header.counter)
 
 
 cdef size_t sender_poll(sender_t* s, const instant_t* now, uint8_t* buffer, uint8_t* to_node) noexcept nogil:
@@ -81,6 +85,8 @@ cdef void take_join(sender_t* s, receiver_view_t* view, const datagram_header_t*
     cdef uint64_t own_end = journal_end_of_epoch(s.journal, header.last_epoch)
     cdef const record_header_t* record = journal_at(s.journal, own_end)
     cdef uint32_t own_epoch = record.epoch if record is not NULL else 0
+    if header.from_incarnation == view.heard_incarnation and header.counter < view.heard_counter:
+        return         # delayed on the way: its sender has gone on, and would not ask again
     view.reply_due = 1
     view.joined = 0
     view.reply.agreed = header.last_lsn == 0 or own_end == 0 or own_epoch == header.last_epoch

@@ -48,6 +48,18 @@ FOUND = {
         '"order_every_ns":60000000,"flush_every_ns":1000000,"faults_end_ns":54940543,'
         '"resend_max_age_ns":60000000000,"sync":false},"faults":[[3500463,"power",0,1440080,0,""]]}'
     ),
+    "a JOIN that was delayed on the way undid a later one: the standby followed, and its primary did not know": (
+        '{"seed":21075,"options":{"sessions":1,"clients":1,"durability":1,"refuses_second":false,"watch":true,'
+        '"order_every_ns":2000000,"flush_every_ns":5000000,"faults_end_ns":502751433,"resend_max_age_ns":30000000},'
+        '"faults":[[14404783,"pause",1,44685659,0,""],[21751433,"switchover",0,6000000,0,""],'
+        '[52545311,"kill",1,8000000,0,"session disconnected"],'
+        '[44938585,"slow_paths",0,174000000,0,"session recovering"]]}'
+    ),
+    "durability every: a standby was declared in sync by what it had received, not by what was on its disk": (
+        '{"seed":25654,"options":{"sessions":1,"clients":2,"durability":2,"refuses_second":false,"watch":false,'
+        '"order_every_ns":5000000,"flush_every_ns":5000000,"faults_end_ns":700000000,'
+        '"resend_max_age_ns":60000000000,"sync":false},"faults":[[11967000,"power",1,1159989000,0,""]]}'
+    ),
     "a standby that lost power came back before its peer, itself held up, had taken over: the tail is forgotten": (
         '{"seed":3785,"options":{"sessions":1,"clients":2,"durability":1,"refuses_second":false,"watch":true,'
         '"order_every_ns":1000000,"flush_every_ns":5000000,"faults_end_ns":1000000000},'
