@@ -9,6 +9,7 @@ from .role import Request
 SESSION_STATE_NAMES: tuple[str, ...]
 SESSION_EVENT_NAMES: tuple[str, ...]
 NOTE_NAMES: dict[int, str]
+DROP_NAMES: tuple[str, ...]
 
 class Note(NamedTuple):
     """What happened in the node."""

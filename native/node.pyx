@@ -20,8 +20,8 @@ from .clientwire cimport (CLIENT_PROTOCOL_VERSION, ERROR_FENCED, ERROR_LOGIN, ER
                           position_t, session_body_t)
 from .crc32c cimport crc32c
 from .datagram cimport (DATAGRAM_ACK, DATAGRAM_HANDOVER, DATAGRAM_HEADER_BYTES, DATAGRAM_HEARTBEAT, DATAGRAM_HELLO,
-                        DATAGRAM_JOIN, OPEN_OK, channel_init, channel_open, channel_seal, channel_seal_hello,
-                        datagram_header_t)
+                        DATAGRAM_JOIN, OPEN_DUPLICATE, OPEN_OK, OPEN_STALE, channel_init, channel_open, channel_seal,
+                        channel_seal_hello, datagram_header_t, open_status)
 from .dictionary cimport Dictionary
 from .doubt cimport MAX_QUESTION_BYTES, doubt_question
 from .feed cimport (CLIENT_CONNECTED, CLIENT_FED, CLIENT_FREE, CLIENT_WAITING, MAX_FATES, client_free, client_init,
@@ -62,6 +62,7 @@ cdef enum:
     HELLO_INTERVAL_NS = 100000000        # until the peer is met; also the least distance of two answers to a HELLO
     WELCOME_BYTES = 1 + MAX_SESSIONS * 152   # node, then session_body_t and a name of at most CREDENTIAL_BYTES each
     FLUSH_POLL_NS = 50000                # how often the flush thread's progress is looked at, if something waits
+    DROPS_TOLD_EVERY_NS = 2000000000     # at most so often
     ANSWER_ROOM_BYTES = 512              # room a client's buffer must have before its next frame is handled
 
 cdef uint64_t NEVER = <uint64_t>0xFFFFFFFFFFFFFFFF
@@ -142,11 +143,14 @@ cdef void node_on_datagram(node_t* n, const uint8_t* data, size_t size, const in
     cdef const datagram_header_t* header = NULL
     cdef uint8_t peer = n.config.role.peer
     cdef uint64_t known = n.channel.peer_incarnation[peer]
+    cdef open_status status
     if n.unfit:
         return
-    if channel_open(&n.channel, data, size, &header) != OPEN_OK:
-        return
     n.now = now[0]
+    status = channel_open(&n.channel, data, size, &header)
+    if status != OPEN_OK:
+        note_drop(n, status)
+        return
     if header.kind == DATAGRAM_HELLO:
         if header.from_node == peer:
             answer_hello(n, header, now)
@@ -224,8 +228,8 @@ cdef void node_on_register(node_t* n, uint64_t request_id, register_outcome outc
     n.now = now[0]
     if n.unfit:
         return
-    note(n, NOTE_REGISTER, 0, outcome, value.version,
-         (<uint64_t>value.epoch << 32) | (<uint64_t>value.primary << 8) | value.in_sync)
+    note_register(n, outcome, value.version,
+                  (<uint64_t>value.epoch << 32) | (<uint64_t>value.primary << 8) | value.in_sync)
     role_on_log(&n.role, n.journal.last_lsn, n.journal.last_epoch)
     role_on_register(&n.role, request_id, outcome, value, now)
     follow_role(n, now)
@@ -1058,6 +1062,25 @@ cdef void note(node_t* n, uint16_t code, uint16_t session, uint32_t a, uint64_t 
     note_with_text(n, code, session, a, b, c, NULL)
 
 
+cdef void note_register(node_t* n, register_outcome outcome, uint64_t version, uint64_t value) noexcept nogil:
+    if n.register_told[0] == outcome and n.register_told[1] == version and n.register_told[2] == value:
+        return                        # a node that waits asks several times a second
+    n.register_told[0] = outcome
+    n.register_told[1] = version
+    n.register_told[2] = value
+    note(n, NOTE_REGISTER, 0, outcome, version, value)
+
+
+cdef void note_drop(node_t* n, open_status status) noexcept nogil:
+    """Another key or pair id on the other side would else show in a counter only. A flood is one note now and then."""
+    if status == OPEN_STALE or status == OPEN_DUPLICATE:
+        return
+    if n.drops_told_mono_ns and n.now.mono_ns - n.drops_told_mono_ns < DROPS_TOLD_EVERY_NS:
+        return
+    n.drops_told_mono_ns = n.now.mono_ns
+    note(n, NOTE_DATAGRAMS_DROPPED, 0, status, n.channel.dropped[<int>status], 0)
+
+
 cdef void note_at(node_t* n, uint16_t code, uint64_t mono_ns) noexcept nogil:
     """A note about a moment that has passed: its wall time follows from how long ago it was."""
     cdef instant_t now = n.now
@@ -1151,7 +1174,7 @@ NOTE_NAMES = {
     NOTE_COMMAND_DONE: "command_done", NOTE_TRUNCATION: "truncation", NOTE_STOPPED: "stopped",
     NOTE_IN_DOUBT: "in_doubt", NOTE_RECONCILED: "reconciled", NOTE_FLUSH_WANTED: "flush_wanted",
     NOTE_TAIL_SETTLED: "tail_settled", NOTE_UNFIT: "unfit",
-    NOTE_QUESTION_REFUSED: "question_refused",
+    NOTE_QUESTION_REFUSED: "question_refused", NOTE_DATAGRAMS_DROPPED: "datagrams_dropped",
 }
 
 

@@ -142,6 +142,7 @@ cdef struct role_t:
     # Private to role.pyx from here on. Times are mono_ns; 0: not running.
     bint cell_known                  # the register answered in this life
     bint cell_guessed                # in_sync of `cell` is our assumption, made when we met a primary of a later epoch
+    bint cell_behind                 # the register's latest answer is older than what it held: it lost its data
     bint cell_fresh                  # the register answered since we were fenced
     bint request_open                # no answer yet
     bint request_waiting             # the owner has not taken it yet

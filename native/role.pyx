@@ -127,6 +127,9 @@ cdef void role_on_register(role_t* r, uint64_t request_id, register_outcome outc
     cdef bint answered = outcome != REGISTER_UNKNOWN
     if ours and outcome == REGISTER_LOST and value.version <= r.request.expected.version:
         answered = False   # contradicts itself: a register that lost its data. It has decided nothing
+        r.cell_behind = True
+    elif ours and answered:
+        r.cell_behind = r.cell_known and value.version < r.cell.version
     if ours:
         r.request_open = False
         r.request_waiting = False
@@ -591,12 +594,15 @@ cdef command_status command_solo(role_t* r) noexcept nogil:
 cdef command_status command_act_alone(role_t* r, const instant_t* now) noexcept nogil:
     if r.state == ROLE_PRIMARY:
         return COMMAND_NOT_STANDBY
-    if r.state == ROLE_CANDIDATE or r.act_alone:
+    if r.act_alone or (r.state == ROLE_CANDIDATE and not r.cell_behind):
         return COMMAND_BUSY
     if r.peer.alive and r.peer.role == ROLE_PRIMARY:
         return COMMAND_PEER_ALIVE
     r.act_alone = True
     r.act_alone_epoch = UINT32_MAX   # known with the first compare-and-set
+    if r.cell_behind:
+        r.cell_known = False         # what the register holds now counts, though it once held more
+        r.read_at = 0
     if r.state == ROLE_STANDBY:
         enter_candidate(r, CAUSE_COMMAND, now)
         return COMMAND_ACCEPTED

@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from gateway.native.node import SESSION_EVENT_NAMES, Note
+from gateway.native.node import DROP_NAMES, SESSION_EVENT_NAMES, Note
 from gateway.native.role import Cause, RegisterOutcome, Release, State
 
 log = structlog.get_logger("node")
@@ -44,6 +44,8 @@ def log_note(note: Note, session_names: list[str]) -> None:
         write(note.code, session=session_names[note.session], endpoint=note.a)
     elif note.code == "in_doubt":
         log.warning("in_doubt", session=session_names[note.session], asked=note.a)
+    elif note.code == "datagrams_dropped":
+        log.warning("datagrams_dropped", reason=DROP_NAMES[note.a], count=note.b)
     elif note.code == "question_refused":
         log.warning("question_refused", count=note.b, remedy="ask the counterparty, then send- or give-up-doubted")
     elif note.code == "reconciled":

@@ -19,6 +19,7 @@ from gateway.native.role import RegisterValue as Cell
 
 MS = 1_000_000
 A, B = 0, 1
+EMPTY = Cell(0, 0, 0, 0)
 SUSPECT = 50 * MS
 FENCE = 1_000 * MS
 TIMEOUT = 500 * MS
@@ -426,6 +427,33 @@ def test_out_of_sync_standby_acts_alone_by_command_and_skips_ahead() -> None:
     assert request.act_alone
     node.wins(request)
     assert (node.role.state, node.role.epoch, node.role.skip_ahead) == (State.PRIMARY, 5, True)
+
+
+def test_candidate_that_a_lost_register_holds_up_acts_alone_by_command() -> None:
+    node = standby_in_sync()
+    node.role.on_tripwire(False, node.now)
+    node.loses(node.claims(), EMPTY)
+    node.passes(RETRY / MS + 15)
+    assert node.role.state is State.CANDIDATE
+    while (request := node.role.take_request()) is not None:
+        node.loses(request, EMPTY)
+    assert node.role.command(Command.ACT_ALONE, node.now) is CommandStatus.ACCEPTED
+    assert node.role.command(Command.ACT_ALONE, node.now) is CommandStatus.BUSY
+    node.passes(RETRY / MS + 15)
+    cell = EMPTY
+    for _ in range(10):
+        request = node.role.take_request()
+        if request is None:
+            node.passes(RETRY / MS + 15)
+        elif request.kind is RequestKind.READ:
+            node.answer(request, RegisterOutcome.VALUE, cell)
+        elif request.expected.version == cell.version:
+            cell = node.wins(request)
+        else:
+            node.loses(request, cell)
+    assert (node.role.state, node.role.epoch, node.role.skip_ahead) == (State.PRIMARY, 5, True)
+    assert node.role.release is Release.ALL
+    assert cell.in_sync == mask(B)
 
 
 # --- primary --------------------------------------------------------------------------------------------------------

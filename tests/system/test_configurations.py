@@ -29,6 +29,21 @@ async def test_a_standby_with_other_sessions_stops_and_says_why(native_stage: St
         assert await stage.see.primary() == "a"
 
 
+async def test_a_peer_with_another_key_is_told_from_one_that_is_not_there(native_stage: Stage) -> None:
+    stage = native_stage
+    async with stage:
+        await stage.kill("b")
+        (stage.directory / "replication.key").write_text("00" * 16 + "\n")
+        await stage.start_node("b")
+
+        async def told() -> bool:
+            logs = [(stage.directory / f"{node}.log").read_text() for node in ("a", "b")]
+            return all('"reason": "bad_mac"' in log for log in logs)
+
+        await stage.see.until("both nodes say that datagrams are dropped", told)
+        assert (stage.directory / "b.log").read_text().count('"event": "register"') <= 2
+
+
 async def test_numbers_of_an_async_primary_are_skipped_by_a_successor_that_is_sync(
     make_stage: Callable[..., Stage],
 ) -> None:
