@@ -68,6 +68,8 @@ cdef void journal_wake(journal_t* j) noexcept nogil
 # Makes a bounded step: maps, preallocates and pre-faults the next segment when it is due, and keeps the pages that are
 # written next writable, so that the append path takes no page fault.
 cdef journal_status journal_prepare(journal_t* j) noexcept nogil
+# A journal in anonymous memory gets no further segment, as on a full disk, until it is told otherwise.
+cdef void journal_set_full(journal_t* j, bint full) noexcept nogil
 # Makes all that is published durable; sets flushed_lsn. A failure is final (what the kernel could not write it may have
 # dropped): flushed_lsn does not move again before the journal is opened anew.
 cdef journal_status journal_flush(journal_t* j) noexcept nogil

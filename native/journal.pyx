@@ -18,7 +18,7 @@ from typing import NamedTuple
 from gateway.errors import JournalCorruptError, JournalError
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.errno cimport EMFILE
+from libc.errno cimport EMFILE, ENOSPC
 from libc.stdint cimport UINT32_MAX, UINT64_MAX, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -156,6 +156,7 @@ cdef struct private_t:
     # each flush a commit of the file system's own journal
     bint writes_zeros
     int flush_error               # errno; sticky
+    bint without_space            # anonymous memory: as a full disk
     uint64_t warm_positions
     uint64_t* warm_seqs
     uint64_t prepare_due_ns
@@ -359,6 +360,10 @@ cdef journal_status journal_prepare(journal_t* j) noexcept nogil:
     return JOURNAL_OK if error == 0 else JOURNAL_IO_ERROR
 
 
+cdef void journal_set_full(journal_t* j, bint full) noexcept nogil:
+    inside(j).without_space = full
+
+
 cdef journal_status journal_flush(journal_t* j) noexcept nogil:
     cdef private_t* p = inside(j)
     cdef journal_status status = JOURNAL_OK
@@ -453,6 +458,8 @@ cdef bint prepare_due(private_t* p) noexcept nogil:
 cdef int create_next(private_t* p) noexcept nogil:
     p.prepared_bytes = 0
     if p.directory < 0:
+        if p.without_space:
+            return ENOSPC
         p.prepared_bytes = p.segment_bytes       # a page fault in anonymous memory is cheap
         return segment_create_anonymous(&p.preparing, p.segment_bytes)
     return segment_create(&p.preparing, p.directory, PREPARED_NAME, p.segment_bytes)

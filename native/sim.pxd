@@ -32,6 +32,7 @@ cdef enum world_event:
     EVENT_CHECK = 15               # healed?
     EVENT_CLIENT_BACK = 16         # a: client
     EVENT_CYCLE = 17               # a: node: an operator restarts it
+    EVENT_DISK_SPACE = 18          # a: node: is there space again?
 
 
 # What can go wrong. `target`: node, client or session; `duration`: until it is made good; `param`: see each.
@@ -63,7 +64,8 @@ cdef enum fault_kind:
     FAULT_SLOW_PATHS = 24          # long delays on both, within which nothing is lost
     FAULT_BROKER_DEAF = 25         # session: a ResendRequest is never answered
     FAULT_ACT_ALONE = 26           # node: the operator's last resort, while the other node is down
-    FAULTS = 27
+    FAULT_DISK_FULL = 27           # node: its journal gets no further segment
+    FAULTS = 28
 
 
 cdef enum seen_state:              # of the pair's protocol, for the coverage table
@@ -127,6 +129,7 @@ cdef struct simnode_t:
     bint lost_tail                 # mark on the disk
     uint64_t settled_lsn           # the mark goes when this is flushed; 0: not
     uint64_t stalled_until         # the disk
+    uint64_t full_until
     uint64_t logged_lsn
     uint32_t epoch_seen
     stream_t sessions[TRUE_SESSIONS]

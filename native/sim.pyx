@@ -10,7 +10,7 @@ from libc.string cimport memcpy, memmove
 from .clientwire cimport FRAME_ACCEPTED, FRAME_HEADER_BYTES, FRAME_ORDER_STATE, frame_header_t
 from .feed cimport client_tx_consume, client_tx_peek
 from .instant cimport instant_t
-from .journal cimport Journal, journal_at, journal_flush, journal_t
+from .journal cimport Journal, journal_at, journal_flush, journal_set_full, journal_t
 from .node cimport (GREETING_BYTES, MAX_CLIENT_CONNECTIONS, NOTE_FLUSH_WANTED, NOTE_TAIL_SETTLED, Node, node_advance,
                     node_deadline, node_greeting_is_fresh, node_on_client_bytes, node_on_client_connected,
                     node_on_client_disconnected, node_on_command, node_on_datagram, node_on_register,
@@ -24,6 +24,7 @@ from .role cimport (COMMAND_ACCEPTED, COMMAND_ACT_ALONE, COMMAND_SOLO, COMMAND_S
                     REGISTER_COMPARE_AND_SET, REGISTER_LOST, REGISTER_VALUE, REGISTER_WON, RELEASE_ACKED,
                     ROLE_CANDIDATE, ROLE_FENCED, ROLE_PRIMARY, ROLE_STANDBY, ROLE_STARTING, register_outcome,
                     register_request_t, register_value_t, role_command)
+from .segment cimport MIN_SEGMENT_BYTES
 from .session cimport (SESSION_READY, Session, session_closing, session_deadline, session_on_timer, session_tx_consume,
                        session_tx_peek)
 from .simbroker cimport (broker_ask_for_all, broker_drain, broker_idle, broker_init, broker_on_bytes,
@@ -148,7 +149,8 @@ cdef class World:
 
     def _furnish_node(self, uint32_t i):
         cdef simnode_t* s = &self.nodes[i]
-        journal = Journal.memory(segment_bytes=1 << 20, max_records=1 << 15, max_sessions=TRUE_SESSIONS,
+        # Small segments, so that they change often.
+        journal = Journal.memory(segment_bytes=MIN_SEGMENT_BYTES, max_records=1 << 15, max_sessions=TRUE_SESSIONS,
                                  max_seq=1 << 14)
         self.journals.append(journal)
         s.journal = (<Journal>journal).handle
@@ -270,6 +272,9 @@ cdef class World:
                 self._boot(a)
         elif e.kind == EVENT_CHECK:
             self._check_healed()
+        elif e.kind == EVENT_DISK_SPACE:
+            if self.net.now >= self.nodes[a].full_until:
+                journal_set_full(self.nodes[a].journal, 0)
         elif e.kind == EVENT_CYCLE:
             self.nodes[a].restart_at = 0
             if self.nodes[a].up and (e.b == 0 or self.nodes[1 - a].n.role.solo_wanted):
@@ -1081,6 +1086,10 @@ cdef class World:
             self._drift(node, <int64_t>f.param - 1000000)
         elif f.kind == FAULT_CLIENT_CRASH:
             self._client_crash(f.target % self.config.clients, end)
+        elif f.kind == FAULT_DISK_FULL:
+            self.nodes[node].full_until = max(self.nodes[node].full_until, end)
+            journal_set_full(self.nodes[node].journal, 1)
+            queue_push(&self.net.queue, end, EVENT_DISK_SPACE, node, 0, 0, NULL, 0)
         elif f.kind == FAULT_BROKER_DEAF:
             self.deaf_until[session] = max(self.deaf_until[session], end)
         elif f.kind == FAULT_ACT_ALONE:
@@ -1289,7 +1298,7 @@ cdef class World:
 FAULT_NAMES = ("kill", "power", "pause", "cut_path", "isolate", "cut_register", "register_down", "cut_broker",
                "cut_clients", "tripwire", "bad_paths", "slow_register", "wall_jump", "drift", "broker_drop",
                "broker_mute", "broker_refuse", "broker_asks_all", "broker_garbage", "client_crash", "takeover",
-               "switchover", "solo", "disk_stall", "slow_paths", "broker_deaf", "act_alone")
+               "switchover", "solo", "disk_stall", "slow_paths", "broker_deaf", "act_alone", "disk_full")
 SEEN_NAMES = ("down", "starting", "joining", "following", "in sync", "candidate", "acked", "solo", "handing over",
               "fenced")
 SESSION_NAMES = ("disconnected", "logon awaited", "logon sent", "recovering", "ready", "logout sent", "stopped",
