@@ -593,6 +593,7 @@ cdef void answer_submission(node_t* n, client_t* c, submission_t* s, intake_verd
 cdef void take_checkpoint(node_t* n, client_t* c, const uint8_t* body, uint32_t length,
                           const instant_t* now) noexcept nogil:
     cdef uint32_t key_length = (<uint32_t>body[0] | <uint32_t>body[1] << 8) if length >= 2 else 0
+    replica_catch_up(&n.replica)      # or many new keys at once would not be counted
     if key_length == 0 or key_length + 2 > length:
         fail_client(n, c, ERROR_PROTOCOL, "malformed CHECKPOINT")
     elif (replica_checkpoint(&n.replica, c.client, body + 2, key_length) is NULL

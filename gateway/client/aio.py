@@ -138,26 +138,35 @@ class AsyncClient:
         fields: Fields,
         cl_ord_id: str | None = None,
         *,
+        again: bool = False,
         timeout: float = SUBMIT_TIMEOUT_S,
     ) -> AsyncSubmission:
         """As `Client.submit`: returns the handle; waits only while `max_pending` are without an outcome."""
         if self._core.full:
             await self._wait_for_room(timeout)
-        return self.submit_nowait(session, msg_type, fields, cl_ord_id)
+        return self.submit_nowait(session, msg_type, fields, cl_ord_id, again=again)
 
     def submit_nowait(
-        self, session: str | int, msg_type: str, fields: Fields, cl_ord_id: str | None = None
+        self,
+        session: str | int,
+        msg_type: str,
+        fields: Fields,
+        cl_ord_id: str | None = None,
+        *,
+        again: bool = False,
     ) -> AsyncSubmission:
         """As `submit`, but raises BackPressure instead of waiting."""
         self._check()
         body = fields if isinstance(fields, bytes) else encode_fields(fields)
-        submission = cast(AsyncSubmission, self._core.submit(session, msg_type, body, cl_ord_id))
+        submission = cast(AsyncSubmission, self._core.submit(session, msg_type, body, cl_ord_id, again=again))
         self._flush_active()
         return submission
 
-    async def send(self, session: str | int, request: Request, cl_ord_id: str | None = None) -> AsyncSubmission:
+    async def send(
+        self, session: str | int, request: Request, cl_ord_id: str | None = None, *, again: bool = False
+    ) -> AsyncSubmission:
         """Hands in an `Order`, `Cancel`, `Replace` or `StatusRequest`; otherwise as `submit`."""
-        return await self.submit(session, request.msg_type, request.body(), cl_ord_id)
+        return await self.submit(session, request.msg_type, request.body(), cl_ord_id, again=again)
 
     def store(self, key: str | bytes, value: bytes) -> AsyncCheckpointStore:
         """Puts a checkpoint into the pair's log; await the handle to know that it would survive a takeover."""

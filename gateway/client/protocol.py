@@ -195,6 +195,8 @@ class ClientCore:
         msg_type: str,
         fields: bytes,
         cl_ord_id: str | None = None,
+        *,
+        again: bool = False,
     ) -> Submission:
         """Hands in one message; see `Client.submit`.
 
@@ -212,6 +214,8 @@ class ClientCore:
             raise InvalidRequest(str(error)) from None
         if self._pending and identifier in self._pending:
             return self._same_again(identifier, frame)
+        if again:
+            frame = wire.submit_again(frame)
         if self.full:
             raise BackPressure(f"{len(self._pending)} submissions are without an outcome: wait for some of them")
         submission = self._submission_type(self.sessions.get(index, str(index)), msg_type, identifier, frame)

@@ -148,12 +148,14 @@ class Client:
         fields: Fields,
         cl_ord_id: str | None = None,
         *,
+        again: bool = False,
         timeout: float = SUBMIT_TIMEOUT_S,
     ) -> SyncSubmission:
         """Hands in one message of MsgType (35) `msg_type` for `session` and returns its handle at once.
 
         `fields`: the body, as bytes ("tag=value<SOH>..."), a mapping, or pairs in order. ClOrdID (11) is among them, or
-        given as `cl_ord_id`, or made here; to hand in the same ClOrdID again never sends twice. Blocks for at most
+        given as `cl_ord_id`, or made here; to hand in the same ClOrdID again never sends twice. For an `async` session
+        say `again` if it may have been handed in by an earlier life of this strategy. Blocks for at most
         `timeout` seconds while `max_pending` submissions are without an outcome.
 
         Raises BackPressure, InvalidRequest, UnknownSession, NotConnected (only for a session's name before the first
@@ -164,14 +166,16 @@ class Client:
             self._check()
             if self._core.full:
                 self._wait_for_room(timeout)
-            submission = cast(SyncSubmission, self._core.submit(session, msg_type, body, cl_ord_id))
+            submission = cast(SyncSubmission, self._core.submit(session, msg_type, body, cl_ord_id, again=again))
             submission._client = self
             self._flush_active()
         return submission
 
-    def send(self, session: str | int, request: Request, cl_ord_id: str | None = None) -> SyncSubmission:
+    def send(
+        self, session: str | int, request: Request, cl_ord_id: str | None = None, *, again: bool = False
+    ) -> SyncSubmission:
         """Hands in an `Order`, `Cancel`, `Replace` or `StatusRequest`; otherwise as `submit`."""
-        return self.submit(session, request.msg_type, request.body(), cl_ord_id)
+        return self.submit(session, request.msg_type, request.body(), cl_ord_id, again=again)
 
     def store(self, key: str | bytes, value: bytes) -> SyncCheckpointStore:
         """Puts a checkpoint into the pair's log; `.wait()` returns when it would survive a takeover."""

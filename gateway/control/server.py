@@ -64,6 +64,8 @@ class ControlServer:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if "Origin" in request.headers:  # a web page in an operator's browser is no operator
+            return _json({"error": "requests of web pages are not taken"}, status=403)
         if self._token:
             shown = request.headers.get("Authorization", "").removeprefix("Bearer ").encode()
             if not hmac.compare_digest(shown, self._token):

@@ -362,6 +362,15 @@ def test_a_login_that_is_not_answered_in_time_is_given_up() -> None:
     assert [wish.kind for wish in core.take_wishes()] == [WishKind.CLOSE]
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_an_order_of_an_earlier_life_is_marked_as_such(again: bool) -> None:
+    core = connected()
+    core.take_output(0)
+    core.submit(SESSION, "D", ORDER, "mine", again=again)
+    frame = core.take_output(0)
+    assert (frame == wire.submit_again(frame)) is again
+
+
 def test_a_silent_node_is_pinged_and_then_given_up() -> None:
     core = connected()
     core.tick(PING_INTERVAL_NS)

@@ -191,6 +191,13 @@ def test_with_the_token_commands_pass(make_place, node):
     assert node.told == [("solo",)]
 
 
+def test_a_web_page_is_no_operator(make_place, node):
+    place = make_place()
+    status, body = during(place, lambda _: place.raw("POST", "/kill", headers={"Origin": "http://example.com"}))
+    assert (status, node.told) == (403, [])
+    assert "web pages" in body["error"]
+
+
 @pytest.mark.parametrize("path", ["/status", "/healthz", "/solo", "/sessions/BROKER/reset", "/nowhere/at/all"])
 @pytest.mark.parametrize(
     "headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer "}, {"Authorization": "Bearer é"}]
