@@ -37,6 +37,11 @@ cdef struct checkpoint_t:
     uint32_t hash
 
 
+cdef struct unrouted_t:
+    uint64_t lsn
+    uint32_t ids[2]             # hashes of ClOrdID (11), and of OrigClOrdID (41) or BusinessRejectRefID (379); 0: none
+
+
 cdef struct replica_t:
     journal_t* journal
     session_t sessions[MAX_SESSIONS]
@@ -49,7 +54,7 @@ cdef struct replica_t:
     uint32_t reset_count
     doubts_t doubts
     roster_t roster
-    uint64_t unrouted[MAX_UNROUTED]   # LSNs: a ring
+    unrouted_t unrouted[MAX_UNROUTED]   # a ring
     uint64_t unrouted_count
     bint skipped[MAX_SESSIONS]  # its numbers were set by hand or skipped ahead: orders may be out that the log lacks
     uint64_t applied_lsn

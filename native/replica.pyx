@@ -26,7 +26,10 @@ from .roster cimport ROSTER_FITS, roster_compare
 from .session cimport session_apply, session_forget, session_free
 
 cdef enum:
+    TAG_CLORDID = 11
     TAG_ORDER_QTY = 38
+    TAG_ORIGCLORDID = 41
+    TAG_BUSINESSREJECTREFID = 379
     INCARNATION_BYTES = 8           # of the primary, in front of the roster in an EPOCH record
     MSGTYPE_CANCEL = 0x46           # 'F' OrderCancelRequest
     MSGTYPE_REPLACE = 0x47          # 'G' OrderCancelReplaceRequest
@@ -74,8 +77,7 @@ cdef void replica_apply(replica_t* r, const record_header_t* record, bint sessio
         if record.client != 0 or r.doubts.count != 0:
             apply_answer(r, record)
         if record.client == 0 and record.flags & FLAG_APPLICATION:
-            r.unrouted[r.unrouted_count & (MAX_UNROUTED - 1)] = record.lsn
-            r.unrouted_count += 1
+            remember_unrouted(r, record)
     elif record.kind == RECORD_REJECTED:
         leave_doubt(r, record, <const uint8_t*>record_payload(record) + 2, (<const uint16_t*>record_payload(record))[0])
         orders_insert(&r.orders, record, r.sessions[record.session].generation, 0)
@@ -272,6 +274,8 @@ cdef void apply_doubt(replica_t* r, const record_header_t* record) noexcept nogi
     cdef order_t* order
     cdef message_t message
     cdef const record_header_t* earlier
+    cdef const unrouted_t* entry
+    cdef uint32_t wanted = crc32c(0, record_payload(record) + 2, (<const uint16_t*>record_payload(record))[0])
     cdef const uint8_t* body
     cdef uint32_t length = 0
     cdef uint32_t at = 0
@@ -291,10 +295,33 @@ cdef void apply_doubt(replica_t* r, const record_header_t* record) noexcept nogi
             take_cancel(r, record.client, &message)
     # The counterparty may have told of it before its client handed it in again.
     for i in range(r.unrouted_count - min(r.unrouted_count, MAX_UNROUTED), r.unrouted_count):
-        earlier = journal_at(r.journal, r.unrouted[i & (MAX_UNROUTED - 1)])
+        entry = &r.unrouted[i & (MAX_UNROUTED - 1)]
+        if entry.ids[0] != wanted and entry.ids[1] != wanted:
+            continue
+        earlier = journal_at(r.journal, entry.lsn)
         if (earlier is not NULL and earlier.session == record.session and index_message(r, earlier, &message)
                 and orders_route(&r.orders, record.session, &message) is order):
             take_answer(r, order, &message, earlier.seq)
+
+
+cdef void remember_unrouted(replica_t* r, const record_header_t* record) noexcept nogil:
+    """With what it names, so that thousands of orders in doubt need not read thousands of messages each."""
+    cdef unrouted_t* entry = &r.unrouted[r.unrouted_count & (MAX_UNROUTED - 1)]
+    cdef message_t message
+    r.unrouted_count += 1
+    entry.lsn = record.lsn
+    entry.ids[0] = 0
+    entry.ids[1] = 0
+    if index_message(r, record, &message):
+        entry.ids[0] = hash_of(&message, TAG_CLORDID)
+        entry.ids[1] = hash_of(&message, TAG_ORIGCLORDID)
+        if entry.ids[1] == 0:
+            entry.ids[1] = hash_of(&message, TAG_BUSINESSREJECTREFID)
+
+
+cdef uint32_t hash_of(const message_t* message, uint32_t tag) noexcept nogil:
+    cdef const field_t* field = find_field(message, tag, 0)
+    return crc32c(0, message.data + field.offset, field.length) if field is not NULL else 0
 
 
 cdef bint doubt_is_cancel(const record_header_t* record) noexcept nogil:

@@ -132,6 +132,15 @@ def test_an_answer_to_the_question_of_an_earlier_primary_settles_nothing(log: Lo
     assert log.state(b"A") == "IN_DOUBT"
 
 
+def test_what_was_heard_before_the_order_was_handed_in_again_settles_it(log: Log):
+    heard = (("8", (11, "A"), (20, "0"), (150, "0"), (39, "0")), ("8", (11, "C"), (41, "B"), (150, "4"), (39, "4")))
+    for report in (*heard, ("B", (148, "news"))):
+        log.hears(*report)
+    for order in (b"A", b"B", b"D"):
+        log.doubt(order)
+    assert [log.state(order) for order in (b"A", b"B", b"D")] == ["NEW", "CANCELED", "IN_DOUBT"]
+
+
 def test_a_refused_question_settles_nothing(log: Log):
     log.doubt(b"A")
     seq = log.asks("A")
