@@ -82,6 +82,10 @@ cdef enum session_command:
     SESSION_COMMAND_SET_SEQ = 4     # only while disconnected
     SESSION_COMMAND_SEND_DOUBTED = 5      # the operator knows: the counterparty has none of the orders in doubt
     SESSION_COMMAND_GIVE_UP_DOUBTED = 6   # they are not sent; their clients are told UNKNOWN
+    # The schedule's: each node is told, whatever its role, so that it knows when it becomes primary.
+    SESSION_COMMAND_OPEN = 7        # a window has begun: connect, also what an operator had logged out
+    SESSION_COMMAND_CLOSE = 8       # it has ended: log out, and stay out until OPEN or an operator's RESUME
+    SESSION_COMMAND_START_OVER = 9  # MsgSeqNums in use since before next_out (wall clock, ns) start at 1 again
 
 
 cdef struct client_name_t:
@@ -110,7 +114,9 @@ cdef struct link_t:
     bint sync                     # release waits for the acknowledgement
     uint32_t skip_ahead
     bint enabled                  # an operator's logout keeps it down
-    bint reset_wanted             # day change: reset both MsgSeqNums as soon as it is disconnected
+    bint reset_wanted             # an operator's: reset both MsgSeqNums as soon as it is disconnected
+    bint closed                   # outside the windows of its schedule
+    uint64_t starts_over_ns       # wall clock: numbers in use since before it are of an earlier day or window; 0: any
     bint was_ready                # of the present connection: the next back-off starts small
     uint64_t resent               # application messages sent again on the present connection
     uint64_t gap_filled           # application messages that became gap fill on it
@@ -192,7 +198,7 @@ cdef bint node_greeting_is_fresh(node_t* n, const uint8_t* data, size_t size, co
 cdef void node_on_register(node_t* n, uint64_t request_id, register_outcome outcome, const register_value_t* value,
                            const instant_t* now) noexcept nogil
 cdef command_status node_on_command(node_t* n, role_command command, const instant_t* now) noexcept nogil
-# 0, -1: not primary or no such session, -2: connected
+# 0, -1: not primary or no such session, -2: connected. A schedule's commands are taken in any role.
 cdef int node_on_session_command(node_t* n, uint16_t session, session_command command, uint64_t next_out,
                                  uint64_t next_in, const instant_t* now) noexcept nogil
 # 0, -1: not primary

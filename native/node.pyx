@@ -276,8 +276,8 @@ cdef void node_on_session_connected(node_t* n, uint16_t session, const instant_t
     link.gap_filled = 0
     link.asked_lsn = 0
     note(n, NOTE_CONNECTED, session, link.endpoint, 0, 0)
-    if n.sender.epoch == 0:
-        link.reset = 1          # fenced while it was connecting
+    if n.sender.epoch == 0 or link.closed or not link.enabled or outdated(n, session):
+        link.reset = 1          # fenced, logged out or of an earlier window while it was connecting
         return
     if link.reset_wanted:
         link.reset = 1          # a day change came while it was connecting: no logon under the old numbers
@@ -301,6 +301,7 @@ cdef void node_on_session_disconnected(node_t* n, uint16_t session, const instan
     link.next_connect_mono_ns = now.mono_ns + link.backoff_ns
     link.backoff_ns = min(link.backoff_ns * 2, link.max_backoff_ns)
     reset_when_wanted(n, session, now)
+    start_over_when_due(n, session, now)
 
 
 cdef size_t node_on_session_bytes(node_t* n, uint16_t session, const uint8_t* data, size_t size,
@@ -316,7 +317,12 @@ cdef int node_on_session_command(node_t* n, uint16_t session, session_command co
     cdef session_t* s
     cdef uint8_t not_there
     n.now = now[0]
-    if session >= n.replica.session_count or n.sender.epoch == 0:
+    if session >= n.replica.session_count:
+        return -1
+    if command >= SESSION_COMMAND_OPEN:
+        take_schedule(n, session, command, next_out, now)
+        return 0
+    if n.sender.epoch == 0:
         return -1
     s = &n.replica.sessions[session]
     if command == SESSION_COMMAND_LOGOUT:
@@ -324,6 +330,7 @@ cdef int node_on_session_command(node_t* n, uint16_t session, session_command co
         session_logout(s, "logout by operator", now)
     elif command == SESSION_COMMAND_RESUME:
         link.enabled = 1
+        link.closed = 0
         link.next_connect_mono_ns = now.mono_ns
         session_resume(s)
     elif command == SESSION_COMMAND_RESET:
@@ -337,6 +344,44 @@ cdef int node_on_session_command(node_t* n, uint16_t session, session_command co
     elif link.phase != LINK_IDLE or session_set_seq(s, next_out, next_in, now) != 0:
         return -2
     return 0
+
+
+cdef void take_schedule(node_t* n, uint16_t session, session_command command, uint64_t starts_over_ns,
+                        const instant_t* now) noexcept nogil:
+    cdef link_t* link = &n.links[session]
+    cdef session_t* s = &n.replica.sessions[session]
+    if command == SESSION_COMMAND_START_OVER:
+        link.starts_over_ns = starts_over_ns
+        start_over_when_due(n, session, now)
+    elif command == SESSION_COMMAND_CLOSE:
+        link.closed = 1
+        if n.sender.epoch != 0 and link.phase == LINK_UP:
+            session_logout(s, "end of session", now)
+    else:
+        link.closed = 0
+        link.enabled = not n.stopping
+        link.next_connect_mono_ns = now.mono_ns
+        link.backoff_ns = link.min_backoff_ns
+        if n.sender.epoch != 0:
+            session_resume(s)
+
+
+cdef inline bint outdated(const node_t* n, uint16_t session) noexcept nogil:
+    """Its numbers are of an earlier window: nothing goes out under them. The log alone decides, so that a start-over is
+    made up for by a node that was down, and made by one node only."""
+    cdef uint64_t since = n.replica.sessions[session].used_since_ns
+    return since != 0 and since < n.links[session].starts_over_ns
+
+
+cdef void start_over_when_due(node_t* n, uint16_t session, const instant_t* now) noexcept nogil:
+    cdef link_t* link = &n.links[session]
+    if n.sender.epoch == 0 or not outdated(n, session) or now.wall_ns < link.starts_over_ns:
+        return
+    if link.phase == LINK_UP:
+        session_logout(&n.replica.sessions[session], "session starts over", now)
+    elif link.phase == LINK_IDLE and session_reset(&n.replica.sessions[session], now) == 0:
+        link.next_connect_mono_ns = now.mono_ns
+        link.backoff_ns = link.min_backoff_ns
 
 
 cdef void reset_when_wanted(node_t* n, uint16_t session, const instant_t* now) noexcept nogil:
@@ -647,6 +692,7 @@ cdef void node_on_timer(node_t* n, const instant_t* now) noexcept nogil:
     if n.sender.epoch != 0:
         for i in range(n.replica.session_count):
             session_on_timer(&n.replica.sessions[i], now)
+            start_over_when_due(n, i, now)
     for i in range(MAX_CLIENT_CONNECTIONS):
         if (n.clients[i].phase == CLIENT_CONNECTED and not n.clients[i].closing
                 and now.mono_ns - n.clients[i].connected_mono_ns >= n.config.login_timeout_ns):
@@ -940,7 +986,8 @@ cdef bint node_take_connect(node_t* n, uint16_t session, const instant_t* now) n
     cdef link_t* link = &n.links[session]
     if (n.sender.epoch == 0 or link.phase != LINK_IDLE or not link.enabled or link.endpoints == 0
             or n.flush_first_lsn != 0 or n.replica.sessions[session].state == SESSION_STOPPED
-            or now.mono_ns < link.next_connect_mono_ns):
+            or now.mono_ns < link.next_connect_mono_ns or link.closed or outdated(n, session)
+            or now.wall_ns < link.starts_over_ns):       # or what is used now would be of the earlier window
         return 0
     n.now = now[0]
     reset_when_wanted(n, session, now)
@@ -995,13 +1042,19 @@ cdef uint64_t node_deadline(const node_t* n) noexcept nogil:
         for i in range(n.replica.session_count):
             due = min(due, session_deadline(&n.replica.sessions[i]))
             link = &n.links[i]
-            if link.phase == LINK_IDLE and link.enabled and n.replica.sessions[i].state != SESSION_STOPPED:
-                due = min(due, link.next_connect_mono_ns)
+            if (link.phase == LINK_IDLE and link.enabled and n.replica.sessions[i].state != SESSION_STOPPED
+                    and not link.closed and not outdated(n, i)):
+                due = min(due, max(link.next_connect_mono_ns, starts_over_mono_ns(n, i)))
     if n.receiver.state != RECEIVER_IDLE:
         due = min(due, receiver_deadline(&n.receiver))
     if n.flush_first_lsn != 0 or (n.config.flush_before_release and n.journal.flushed_lsn < n.journal.last_lsn):
         due = min(due, n.now.mono_ns + FLUSH_POLL_NS)
     return due
+
+
+cdef uint64_t starts_over_mono_ns(const node_t* n, uint16_t session) noexcept nogil:
+    cdef uint64_t at = n.links[session].starts_over_ns
+    return n.now.mono_ns + (at - n.now.wall_ns) if n.now.wall_ns < at else 0
 
 
 # --- helpers ----------------------------------------------------------------------------------------------------------
@@ -1403,7 +1456,7 @@ cdef class Node:
             "name": self.handle.session_names[i].decode("ascii"), "index": i, "state": SESSION_STATE_NAMES[s.state],
             "next_out": s.next_out, "next_in": s.next_in, "generation": s.generation,
             "endpoint": self.handle.links[i].endpoint, "connected": self.handle.links[i].phase == LINK_UP,
-            "sync": bool(self.handle.links[i].sync),
+            "sync": bool(self.handle.links[i].sync), "in_window": not self.handle.links[i].closed,
             "holding": bool(intake_holds(&self.handle.intake, i)),
         }
 

@@ -151,6 +151,9 @@ cdef struct session_t:
     uint64_t next_in                 # MsgSeqNum we expect
     uint32_t generation              # grows at each reset: (generation, MsgSeqNum) is unique for ever
     uint64_t pending_logon_seq       # our last Logon, while no Logon from the counterparty followed it; else 0
+    uint64_t reset_ns                # wall clock of the last reset; 0: none
+    # wall clock of the first use of the numbers since the last reset, not before that reset; 0: both are still 1
+    uint64_t used_since_ns
 
     # Of the present connection.
     session_state state

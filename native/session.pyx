@@ -142,11 +142,13 @@ cdef void session_apply(session_t* s, const record_header_t* record) noexcept no
     if record.session != s.config.index:
         return
     if record.kind == RECORD_OUT:
+        mark_use(s, record)
         s.next_out = record.seq + 1
         if not record.flags & FLAG_APPLICATION:
             s.pending_logon_seq = record.seq if is_logon(record) else (0 if s.pending_logon_seq == 0
                                                                        else s.pending_logon_seq)
     elif record.kind == RECORD_IN:
+        mark_use(s, record)
         s.next_in = record.aux
         if not record.flags & FLAG_APPLICATION and is_logon(record):
             s.pending_logon_seq = 0
@@ -155,11 +157,19 @@ cdef void session_apply(session_t* s, const record_header_t* record) noexcept no
         s.next_in = 1
         s.generation += 1
         s.pending_logon_seq = 0
+        s.reset_ns = record.time_ns
+        s.used_since_ns = 0
     elif record.kind == RECORD_STATE and record.aux == STATE_SET_SEQ and record_payload_length(record) >= 16:
         numbers = <const uint64_t*>record_payload(record)
         s.next_out = numbers[0]
         s.next_in = numbers[1]
         s.pending_logon_seq = 0
+        mark_use(s, record)
+
+
+cdef inline void mark_use(session_t* s, const record_header_t* record) noexcept nogil:
+    if s.used_since_ns == 0:
+        s.used_since_ns = max(record.time_ns, s.reset_ns)   # the clock of a node may be behind the one before it
 
 
 cdef void session_forget(session_t* s) noexcept nogil:
@@ -167,6 +177,8 @@ cdef void session_forget(session_t* s) noexcept nogil:
     s.next_in = 1
     s.generation = 0
     s.pending_logon_seq = 0
+    s.reset_ns = 0
+    s.used_since_ns = 0
 
 
 cdef bint is_logon(const record_header_t* record) noexcept nogil:

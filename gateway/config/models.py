@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -15,6 +16,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gateway.config.units import Duration, Size, SocketAddress, TimeOfDay, parse_duration, parse_size
+from gateway.errors import ConfigError
+from gateway.fix.schedule import Schedule, parse_schedule
 
 MAX_SESSIONS = 64
 MAX_CLIENTS = 255
@@ -163,7 +166,13 @@ class Session(Section):
     reset_on_logon: bool = False
     reset_on_logout: bool = False
     reset_on_disconnect: bool = False
-    reset_at: TimeOfDay | None = Field(None, description="day change")
+    reset_at: TimeOfDay | None = Field(None, description="day change of a session that never closes")
+    schedule: str | None = Field(
+        None,
+        description="when it is connected; both MsgSeqNums start over with each window",
+        examples=["Mon-Fri 07:00-17:30 Europe/London", "Sun 17:00-Fri 16:00 America/New_York"],
+    )
+    holidays: list[date] = Field([], description="local days on which no window of `schedule` starts")
     cancels_on_disconnect: bool = False
     test_session: bool = Field(False, description="TestMessageIndicator (464) in our Logon, and wanted in theirs")
     send_last_processed: bool = Field(False, description="LastMsgSeqNumProcessed (369) in every header")
@@ -191,6 +200,26 @@ class Session(Section):
         if isinstance(data, dict) and "password" in data:
             raise ValueError("a password has no place in this file: use `password_env` or `password_file`")
         return data
+
+    @model_validator(mode="after")
+    def _times(self) -> Self:
+        if self.schedule is not None and self.reset_at is not None:
+            raise ValueError(
+                "`schedule` and `reset_at` exclude each other: with a schedule, both MsgSeqNums start over "
+                "with each window"
+            )
+        if self.holidays and self.schedule is None:
+            raise ValueError("`holidays` belong to a `schedule`, and this session has none")
+        try:
+            _ = self.windows
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @property
+    def windows(self) -> Schedule | None:
+        """When it is connected; None: always."""
+        return parse_schedule(self.schedule, self.holidays) if self.schedule is not None else None
 
     @property
     def identity(self) -> tuple[str, ...]:

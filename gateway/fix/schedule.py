@@ -3,10 +3,14 @@
 Answers for a moment that it is given; reads no clock. Times of a window are local: a day with a change of the clock is
 an hour shorter or longer; a time that the change skips (02:30) comes as much later (03:30), one that comes twice is the
 first.
+
+As text: `Mon-Fri 07:00-17:30 Europe/London`, `Sun 17:00-Fri 16:00 America/New_York`, `17:00-17:00 UTC` (every day, and
+the whole day); several windows with commas: `Mon-Thu 07:00-17:30, Fri 07:00-16:00 Europe/London`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -19,6 +23,15 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 DAY = timedelta(days=1)
 WEEK_DAYS = 7
 LOOK_AHEAD_DAYS = 400  # holidays may close a session for long, but not for ever
+_CLOCK = r"\d{2}:\d{2}(?::\d{2})?"
+_WINDOW = re.compile(
+    rf"(?:(?P<first>[A-Za-z]+)(?:\s*-\s*(?P<last>[A-Za-z]+))?\s+)?(?P<start>{_CLOCK})\s*-\s*"
+    rf"(?:(?P<end_day>[A-Za-z]+)\s+)?(?P<end>{_CLOCK})"
+)
+EXPECTED = (
+    'days, times and a time zone, such as "Mon-Fri 07:00-17:30 Europe/London", '
+    '"Sun 17:00-Fri 16:00 America/New_York" or "17:00-17:00 UTC"'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +79,7 @@ class Schedule:
     def __init__(self, windows: Iterable[Window] = (), zone: str = "UTC", holidays: Iterable[date] = ()) -> None:
         try:
             self._zone: tzinfo = UTC if zone == "UTC" else ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError):
+        except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ConfigError(f"time zone {zone!r} is not known; a name such as Europe/London is expected") from None
         self._windows = tuple(windows)
         self._holidays = frozenset(holidays)
@@ -137,3 +150,33 @@ def weekday(name: str) -> int:
 def _moment(day: date, at: time, zone: tzinfo) -> datetime:
     """A local time in UTC."""
     return datetime.combine(day, at, zone).astimezone(UTC)
+
+
+def parse_schedule(text: str, holidays: Iterable[date] = ()) -> Schedule:
+    """A schedule from its text (see above). Raises ConfigError: what is wrong, and what is expected."""
+    windows, _, zone = text.strip().rpartition(" ")
+    if not windows or ":" in zone:
+        raise ConfigError(f"schedule {text!r}: {EXPECTED}")
+    return Schedule([_window(part.strip()) for part in windows.split(",")], zone, holidays)
+
+
+def _window(text: str) -> Window:
+    match = _WINDOW.fullmatch(text)
+    if match is None:
+        raise ConfigError(f"window {text!r}: {EXPECTED}")
+    days = frozenset(range(WEEK_DAYS))
+    if match["first"]:
+        first = weekday(match["first"])
+        last = weekday(match["last"]) if match["last"] else first
+        days = frozenset((first + n) % WEEK_DAYS for n in range((last - first) % WEEK_DAYS + 1))
+    if match["end_day"] and len(days) != 1:
+        raise ConfigError(f"window {text!r}: one that ends on a weekday starts on one, as in Sun 17:00-Fri 16:00")
+    end_day = weekday(match["end_day"]) if match["end_day"] else None
+    return Window(_clock(match["start"]), _clock(match["end"]), days, end_day)
+
+
+def _clock(text: str) -> time:
+    try:
+        return time.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"time of day {text!r}: 00:00 to 23:59") from None

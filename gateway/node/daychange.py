@@ -1,51 +1,51 @@
-"""Resets sessions at their configured time of day, in their own time zone. The reset itself is a log record."""
+"""Tells the native node of the windows and day changes of its sessions. The reset itself is a log record.
+
+Both nodes are told, whatever their role; a standby only remembers. Reads the clock and sleeps; what follows from a
+moment is decided in `sessiontimes`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime
 
 from gateway.config import Config
+from gateway.node.sessiontimes import SessionTimes, State, Step
 
-
-def next_reset(now: datetime, at: time, zone: ZoneInfo) -> datetime:
-    """The first moment after `now` (aware) at which a clock in `zone` shows `at`.
-
-    A time that daylight saving skips comes later by the length of the gap; one that it repeats comes the first time.
-    """
-    local = now.astimezone(zone)
-    candidate = datetime.combine(local.date(), at, zone)
-    while candidate.timestamp() <= now.timestamp():
-        candidate = datetime.combine(candidate.date() + timedelta(days=1), at, zone)
-    return candidate
+LONGEST_SLEEP_S = 10.0  # a wall clock that is set anew is noticed as soon
 
 
 class DayChange:
-    """Calls `reset(session index)` at each session's `reset_at`. Every node runs it; only a primary acts on it."""
+    """Calls `tell(session index, step)` for each step of each session that has a schedule or a `reset_at`."""
 
-    def __init__(self, config: Config, reset: Callable[[int], None]) -> None:
-        self._due = [
-            (index, session.reset_at) for index, session in enumerate(config.session) if session.reset_at is not None
-        ]
-        self._reset = reset
+    def __init__(self, config: Config, tell: Callable[[int, Step], None]) -> None:
+        self._times = {index: times for index, s in enumerate(config.session) if (times := SessionTimes.of(s))}
+        self._states: dict[int, State] = {}
+        self._tell = tell
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Starts one timer for each session that has a reset time."""
-        for index, at in self._due:
-            self._tasks.append(asyncio.get_running_loop().create_task(self._keep(index, at.time, at.zone)))
+        """Tells the present state at once, and then each change."""
+        for index, times in self._times.items():
+            self._look(index, times, datetime.now(UTC))
+            self._tasks.append(asyncio.get_running_loop().create_task(self._keep(index, times)))
 
     def stop(self) -> None:
-        """Cancels the timers."""
+        """Ends it."""
         for task in self._tasks:
             task.cancel()
 
-    async def _keep(self, index: int, at: time, zone: ZoneInfo) -> None:
+    async def _keep(self, index: int, times: SessionTimes) -> None:
         while True:
-            now = datetime.now(zone)
-            due = next_reset(now, at, zone)
-            await asyncio.sleep(max(0.0, due.timestamp() - now.timestamp()))
-            if datetime.now(zone).timestamp() >= due.timestamp():
-                self._reset(index)
+            now = datetime.now(UTC)
+            self._look(index, times, now)
+            change = times.schedule.next_change(now)
+            ahead = (change - now).total_seconds() if change is not None else LONGEST_SLEEP_S
+            await asyncio.sleep(min(ahead, LONGEST_SLEEP_S))
+
+    def _look(self, index: int, times: SessionTimes, now: datetime) -> None:
+        state = times.state(now)
+        for step in times.steps(self._states.get(index), state):
+            self._tell(index, step)
+        self._states[index] = state

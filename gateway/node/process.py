@@ -30,6 +30,7 @@ from gateway.node.daychange import DayChange
 from gateway.node.incident import Incident, IncidentRecorder
 from gateway.node.notes import log_note
 from gateway.node.registrar import Registrar
+from gateway.node.sessiontimes import Step
 from gateway.register import Register, open_register
 
 log = structlog.get_logger("node")
@@ -142,7 +143,7 @@ class NodeProcess:
         self._registrar = Registrar(self._open_register(), self._answer_register)
         section = self._config.node[self._name]  # type: ignore[index]
         control = ControlServer(self, section.control, section.control_token_file)
-        day_change = DayChange(self._config, self._reset_session)
+        day_change = DayChange(self._config, self._take_step)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_reader(assembly.reactor.notify_fileno, self._take_notes)
@@ -275,9 +276,9 @@ class NodeProcess:
             raise CommandRefused(f"{name}: {COMMAND_ERRORS.get(status, f'refused ({status})')}")
         return {"command": name, "accepted": True}
 
-    def _reset_session(self, index: int) -> None:
-        log.warning("day_change", session=self._session_names[index])
-        self._assembly.reactor.command(ReactorCommand.SESSION, a=SESSION_COMMANDS["reset"], session=index)
+    def _take_step(self, index: int, step: Step) -> None:
+        log.info("schedule", session=self._session_names[index], step=step.order.name.lower())
+        self._assembly.reactor.command(ReactorCommand.SESSION, a=step.order, session=index, value_a=step.value)
 
 
 def _check_cpu(cpu: int | None, key: str) -> None:

@@ -143,6 +143,21 @@ def test_relative_paths_count_from_the_file(file):
             'endpoints = ["127.0.0.1:9880"]\nreset_at = "5pm"',
             ["session[0].reset_at", "found '5pm'", '"17:00 America/New_York"'],
         ),
+        (
+            'endpoints = ["127.0.0.1:9880"]',
+            'endpoints = ["127.0.0.1:9880"]\nschedule = "Mon-Fri 7-17 UTC"',
+            ["session[0]", "window 'Mon-Fri 7-17'", "Mon-Fri 07:00-17:30 Europe/London"],
+        ),
+        (
+            'endpoints = ["127.0.0.1:9880"]',
+            'endpoints = ["127.0.0.1:9880"]\nschedule = "07:00-17:00 UTC"\nreset_at = "17:00 UTC"',
+            ["session[0]", "`schedule` and `reset_at` exclude each other"],
+        ),
+        (
+            'endpoints = ["127.0.0.1:9880"]',
+            'endpoints = ["127.0.0.1:9880"]\nholidays = [2026-12-25]',
+            ["session[0]", "`holidays` belong to a `schedule`"],
+        ),
         ('name = "strategy"', 'name = "strategy"\nsessions = ["BROKR"]', ["client 'strategy'", "'BROKR'", "BROKER"]),
         (
             "max_order_qty = 100.5",

@@ -1,5 +1,6 @@
 """Sessions' windows: days and weeks, time zones and changes of the clock, holidays, non-stop."""
 
+import re
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import ConfigError
-from gateway.fix.schedule import Opening, Schedule, Window, weekday
+from gateway.fix.schedule import Opening, Schedule, Window, parse_schedule, weekday
 
 WORKDAYS = frozenset(range(5))
 LONDON = ZoneInfo("Europe/London")
@@ -154,3 +155,49 @@ def test_numbers_start_over_once_in_each_opening(start, end, one, other):
         same = schedule.opening(early) == schedule.opening(late)
         assert schedule.is_new_session(early, late) == (not same)
         assert not schedule.is_new_session(late, late)
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "start", "end"),
+    [
+        ("Mon-Fri 07:00-17:30 UTC", "2026-11-20 12:00", "2026-11-20 07:00", "2026-11-20 17:30"),
+        ("monday - friday 07:00 - 17:30 UTC", "2026-11-20 12:00", "2026-11-20 07:00", "2026-11-20 17:30"),
+        ("Fri-Mon 07:00-08:00 UTC", "2026-11-22 07:30", "2026-11-22 07:00", "2026-11-22 08:00"),  # over the weekend
+        ("Sat 07:00:30-08:00 UTC", "2026-11-21 07:30", "2026-11-21 07:00:30", "2026-11-21 08:00"),
+        ("17:00-17:00 UTC", "2026-11-21 07:30", "2026-11-20 17:00", "2026-11-21 17:00"),
+        (
+            "Sun 17:00-Fri 16:00 America/New_York",
+            "2026-11-18 12:00",
+            "2026-11-15 22:00",
+            "2026-11-20 21:00",
+        ),
+        (
+            "Mon-Thu 07:00-17:30, Fri 07:00-16:00 Europe/London",
+            "2026-07-03 14:00",
+            "2026-07-03 06:00",
+            "2026-07-03 15:00",
+        ),
+    ],
+)
+def test_a_schedule_is_read_from_its_text(text: str, at: str, start: str, end: str):
+    assert parse_schedule(text).opening(utc(at)) == Opening(utc(start), utc(end))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "Mon-Fri 07:00-17:30 Europe/London"),
+        ("07:00-17:30", "a time zone"),
+        ("Mon-Fri 07:00-17:30", "a time zone"),
+        ("Mon-Fri 7-17 UTC", "window 'Mon-Fri 7-17'"),
+        ("Mon-Fri 07:00-24:00 UTC", "'24:00'"),
+        ("Mon-Fri 07:00-17:30 Europe/Lundon", "'Europe/Lundon' is not known"),
+        ("Mon-Fri 07:00-17:30 Europe", "'Europe' is not known"),
+        ("Mo-Frx 07:00-17:30 UTC", "weekday 'Frx'"),
+        ("Mon-Tue 07:00-Fri 17:30 UTC", "starts on one"),
+        ("Mon-Fri 07:00-17:30, Fri 16:00-18:00 UTC", "overlap"),
+    ],
+)
+def test_a_wrong_text_is_refused_with_what_is_expected(text: str, says: str):
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        parse_schedule(text)

@@ -82,12 +82,12 @@ class Stage(World):
         super().__init__(directory, mode=mode, reactor=reactor, engine=engine)
         self.broker_store = directory / "broker-store" if engine == "native" else "memory"
         self.relay: Relay | None = None
-        self._amend("[journal]", "[journal]\n" + journal)
+        self.amend("[journal]", "[journal]\n" + journal)
         # So that a busy machine is not taken for a dead peer.
-        self._amend("[replication]", '[replication]\nsuspect_after = "250ms"')
+        self.amend("[replication]", '[replication]\nsuspect_after = "250ms"')
         if register:
-            self._amend('kind = "file"\npath = "register"', register)
-        self._amend("heartbeat = 30", f"heartbeat = {heartbeat_s}")
+            self.amend('kind = "file"\npath = "register"', register)
+        self.amend("heartbeat = 30", f"heartbeat = {heartbeat_s}")
         if faults is not None:
             self.relay = self._insert_relay(faults)
 
@@ -155,7 +155,8 @@ class Stage(World):
         assert result.passed, [(f.name, f.count, f.examples) for f in result.findings if not f.passed]
         return result
 
-    def _amend(self, old: str, new: str) -> None:
+    def amend(self, old: str, new: str) -> None:
+        """Changes the configuration, for nodes that start from now on."""
         text = self.config.read_text()
         assert old in text, old
         self.config.write_text(text.replace(old, new, 1))
@@ -165,5 +166,5 @@ class Stage(World):
         relay = Relay(a, b, faults)
         for (_, port), (host, via) in ((a, relay.a_peer), (b, relay.b_peer)):
             line = f'replication = ["{LOOPBACK}:{port}"]'
-            self._amend(line, f'{line}\nreplication_peer = ["{host}:{via}"]')
+            self.amend(line, f'{line}\nreplication_peer = ["{host}:{via}"]')
         return relay

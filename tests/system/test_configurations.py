@@ -20,7 +20,7 @@ async def test_a_standby_with_other_sessions_stops_and_says_why(native_stage: St
     stage = native_stage
     async with stage:
         await stage.kill("b")
-        stage._amend("[[session]]", ANOTHER + "[[session]]")
+        stage.amend("[[session]]", ANOTHER + "[[session]]")
         await stage.start_node("b")
         await asyncio.wait_for(stage.processes["b"].wait(), 10)
         assert stage.processes["b"].returncode == 1
@@ -50,7 +50,7 @@ async def test_numbers_of_an_async_primary_are_skipped_by_a_successor_that_is_sy
     async with make_stage(mode="async") as stage:
         flow = stage.flow(rate=500, count=500)
         await stage.kill("b")
-        stage._amend('mode = "async"', 'mode = "sync"')
+        stage.amend('mode = "async"', 'mode = "sync"')
         await stage.rejoin("b")
         await flow.submitted(250)
         assert await stage.take_over() == ("a", "b")
