@@ -906,7 +906,7 @@ cdef void promote(node_t* n, const instant_t* now) noexcept nogil:
         return                                # tried again at each advance
     n.promotion_due = 0
     # Everything inherited is this node's truth now; what must still wait for an acknowledgement is new.
-    n.released_lsn = inherited
+    n.released_lsn = min(inherited, n.journal.flushed_lsn) if n.config.flush_before_release else inherited
     n.fates.count = 0
     sender_start(&n.sender, n.role.epoch)
     n.flush_first_lsn = 0

@@ -361,6 +361,7 @@ cdef class World:
         cdef instant_t now
         cdef int k
         s.boot += 1
+        journal_flush(s.journal)           # as when a journal is opened
         with gil:
             self._build_node(i)
         s.up = 1
@@ -589,7 +590,8 @@ cdef class World:
             size = <uint32_t>node_session_tx_peek(s.n, k, &data)
             if size == 0:
                 break
-            truth_released(&self.truth, <uint8_t>i, s.n.role.epoch, <uint8_t>k, data, size, s.journal, other)
+            truth_released(&self.truth, <uint8_t>i, s.n.role.epoch, <uint8_t>k, data, size, s.journal, other,
+                           s.n.links[k].sync and self.config.durability == 2)
             net_send(&self.net, stream.connection, 0, data, size)
             if self._step(i):
                 return 1

@@ -97,9 +97,9 @@ cdef void truth_processed(truth_t* t, uint32_t order) noexcept nogil
 cdef void truth_executed(truth_t* t, uint8_t session, uint32_t order, uint64_t seq) noexcept nogil
 cdef void truth_rejected_by_counterparty(truth_t* t, uint64_t seq, uint64_t reason) noexcept nogil
 # At a node: bytes of one message are given to the network. `other`: the log of the node that the register counts as in
-# sync beside this one; NULL: none, or the session is not `sync`.
+# sync beside this one; NULL: none, or the session is not `sync`. `on_disk`: durability `every`.
 cdef void truth_released(truth_t* t, uint8_t node, uint32_t epoch, uint8_t session, const uint8_t* message,
-                         uint32_t size, journal_t* own, journal_t* other) noexcept nogil
+                         uint32_t size, journal_t* own, journal_t* other, bint on_disk) noexcept nogil
 cdef void truth_logged(truth_t* t, uint8_t node, const record_header_t* record) noexcept nogil
 # The register counts both as in sync from now on: the standby holds all that the primary released.
 cdef void truth_in_sync(truth_t* t, uint32_t epoch, journal_t* own, uint64_t released_lsn,

@@ -110,7 +110,8 @@ cdef inline uint32_t* executions(const truth_t* t, uint8_t client, uint8_t sessi
 # --- nodes ------------------------------------------------------------------------------------------------------------
 
 cdef void truth_released(truth_t* t, uint8_t node, uint32_t epoch, uint8_t session, const uint8_t* message,
-                         uint32_t size, journal_t* own, journal_t* other) noexcept nogil:
+                         uint32_t size, journal_t* own, journal_t* other, bint on_disk) noexcept nogil:
+    cdef const record_header_t* record
     cdef uint64_t seq = scan_uint(message, size, "34")
     cdef uint32_t length = 0
     cdef const uint8_t* kind = scan_tag(message, size, "35", &length)
@@ -141,6 +142,11 @@ cdef void truth_released(truth_t* t, uint8_t node, uint32_t epoch, uint8_t sessi
         number.whole = crc32c(0, message, size)
     if other is not NULL and not again and not t.lossy:
         check_release(t, session, seq, own, other)
+    if on_disk and not again:
+        record = journal_find(own, session, DIRECTION_OUT, seq)
+        if record is not NULL and record.lsn > own.flushed_lsn:
+            fail(t, BROKEN_RELEASE_RULE, "MsgSeqNum %u (LSN %u) was released before it was on disk", <uint32_t>seq,
+                 <uint32_t>record.lsn)
 
 
 cdef void check_release(truth_t* t, uint8_t session, uint64_t seq, journal_t* own, journal_t* other) noexcept nogil:
