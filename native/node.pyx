@@ -51,12 +51,12 @@ from .role cimport (CAUSE_SWITCHOVER, COMMAND_NOT_STANDBY, RELEASE_ACKED, RELEAS
 from .roster cimport MAX_ROSTER_BYTES, ROSTER_FITS, roster_add_client, roster_add_session, roster_write
 from .sender cimport (receiver_view_t, sender_deadline, sender_init, sender_on_datagram, sender_poll, sender_start,
                       sender_stop)
-from .session cimport (EVENT_GAP_FILLED, EVENT_LOGGED_OUT, EVENT_READY, EVENT_REJECT_RECEIVED, EVENT_RESENT,
-                       EVENT_STOPPED, SEND_OK, SESSION_INITIATOR, SESSION_READY, SESSION_STOPPED, session_closing,
-                       session_config_t, session_deadline, session_drop, session_event, session_init,
-                       session_logout, session_on_bytes, session_on_connected, session_on_disconnected,
-                       session_on_timer, session_reset, session_resume, session_send_application, session_set_seq,
-                       session_t, session_tx_consume, session_tx_peek)
+from .session cimport (DISCONNECT_LOGON_REFUSED, EVENT_DISCONNECTED, EVENT_GAP_FILLED, EVENT_LOGGED_OUT, EVENT_READY,
+                       EVENT_REJECT_RECEIVED, EVENT_RESENT, EVENT_STOPPED, SEND_OK, SESSION_INITIATOR, SESSION_READY,
+                       SESSION_STOPPED, session_closing, session_config_t, session_deadline, session_drop,
+                       session_event, session_init, session_logout, session_on_bytes, session_on_connected,
+                       session_on_disconnected, session_on_timer, session_reset, session_resume,
+                       session_send_application, session_set_seq, session_t, session_tx_consume, session_tx_peek)
 
 cdef enum:
     HELLO_INTERVAL_NS = 100000000        # until the peer is met; also the least distance of two answers to a HELLO
@@ -1185,7 +1185,8 @@ cdef void session_told(void* context, session_t* session, session_event event, u
         n.links[i].was_ready = 1
         n.links[i].backoff_ns = n.links[i].min_backoff_ns
     note_with_text(n, NOTE_SESSION, i, event, a, b, session.text if event == EVENT_LOGGED_OUT
-                   or event == EVENT_STOPPED or event == EVENT_REJECT_RECEIVED else NULL)
+                   or event == EVENT_STOPPED or event == EVENT_REJECT_RECEIVED
+                   or (event == EVENT_DISCONNECTED and a == DISCONNECT_LOGON_REFUSED) else NULL)
 
 
 cdef void remember_fate(node_t* n, session_t* session, uint64_t seq, uint8_t kind) noexcept nogil:

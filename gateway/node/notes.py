@@ -27,6 +27,19 @@ EVENT_ARGUMENTS = {
 }
 
 
+# disconnect_reason of session.pxd.
+DISCONNECT_REASONS = (
+    "",
+    "transport",
+    "logon_timeout",
+    "heartbeat_timeout",
+    "logout",
+    "logout_timeout",
+    "logon_refused",
+    "protocol",
+)
+
+
 def log_note(note: Note, session_names: list[str]) -> None:
     """Writes one note as one line, at the level that fits it."""
     if note.code == "role":
@@ -66,6 +79,8 @@ def _log_session(note: Note, session_names: list[str]) -> None:
     values: dict[str, Any] = {"session": session_names[note.session]}
     named = zip(EVENT_ARGUMENTS.get(event, ()), (note.b, note.c), strict=False)
     values |= {name: value for name, value in named if name is not None}
+    if event == "DISCONNECTED":
+        values["reason"] = DISCONNECT_REASONS[note.b]
     if note.text:
         values["text"] = note.text.decode("ascii", "replace")
     if event == "STOPPED":
