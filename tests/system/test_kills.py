@@ -1,8 +1,12 @@
 """SIGKILL of either node, at any moment: nothing twice, nothing lost. The broker's ledger is the judge."""
 
 import os
+from pathlib import Path
+
+import pytest
 
 from gateway.demo.observer import OTHER
+from tests.system.conftest import ENGINES
 from tests.system.stage import Stage
 
 ROUNDS = int(os.environ.get("GATEWAY_KILL_ROUNDS", "4"))  # full size: 200
@@ -113,6 +117,19 @@ async def test_one_of_two_killed_nodes_comes_back_alone_and_goes_on(stage: Stage
         await stage.see.until_primary(OTHER[leader])
         await flow.submitted(900)
         await stage.rejoin(leader)
+        counts = await flow.done()
+        result = await stage.judge()
+    assert counts.accepted == result.processed == 1200
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_pair_that_speaks_fix_4_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    monkeypatch.setattr("gateway.demo.world.BEGIN_STRING", "FIX.4.2")
+    async with Stage(tmp_path, engine=engine) as stage:
+        flow = stage.flow(rate=800, count=1200)
+        await flow.submitted(400)
+        dead, _ = await stage.take_over()
+        await stage.rejoin(dead)
         counts = await flow.done()
         result = await stage.judge()
     assert counts.accepted == result.processed == 1200

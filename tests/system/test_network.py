@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from gateway.demo.observer import OTHER
+from gateway.demo.world import LOOPBACK, free_ports
 from tests.support.relay import Faults
 from tests.system.conftest import ENGINES
 from tests.system.stage import Stage
@@ -93,3 +94,33 @@ async def test_orders_of_the_lost_window_are_asked_about_and_sent_once(
     processed = [order.cl_ord_id for order in evidence.broker.orders]
     assert len(processed) == len(set(processed)) == counts.accepted == 1500
     assert sorted(evidence.client.exec_ids) == sorted(evidence.broker.exec_ids)
+
+
+async def test_with_two_paths_the_loss_of_one_is_no_loss(make_stage: Callable[..., Stage]) -> None:
+    async def is_whole() -> bool:
+        statuses = (await stage.see.statuses()).values()
+        return sorted(status["release"] for status in statuses if status) == ["ACKED", "NOTHING"]
+
+    stage = make_stage(faults=Faults())
+    assert stage.relay is not None
+    second = dict(zip("ab", free_ports(2), strict=True))
+    for node, (host, via) in (("a", stage.relay.a_peer), ("b", stage.relay.b_peer)):
+        own = f"{LOOPBACK}:{stage.replication_ports[node]}"
+        stage.amend(
+            f'replication = ["{own}"]\nreplication_peer = ["{host}:{via}"]',
+            f'replication = ["{own}", "{LOOPBACK}:{second[node]}"]\n'
+            f'replication_peer = ["{host}:{via}", "{LOOPBACK}:{second[OTHER[node]]}"]',
+        )
+    async with stage:
+        flow = stage.flow(rate=500, count=1000)
+        await flow.submitted(300)
+        stage.relay.cut = True
+        await flow.accepted(flow.counts.accepted + 300)
+        assert await is_whole()
+        dead, _ = await stage.take_over()
+        stage.relay.cut = False
+        await stage.rejoin(dead)
+        counts = await flow.done()
+        result = await stage.judge()
+    assert counts.accepted == result.processed == 1000
+    assert [change.epoch for change in result.epochs] == [1, 2]
