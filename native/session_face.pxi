@@ -259,6 +259,11 @@ cdef class Session:
         """Number of resets."""
         return self.state.generation
 
+    @property
+    def used_since_ns(self) -> int:
+        """Wall clock (ns) of the first use of the numbers since the last reset; 0: both are still 1."""
+        return self.state.used_since_ns
+
 
 cdef int copy_text(uint8_t* place, size_t capacity, bytes text, str what) except -1:
     if len(text) >= capacity or b"\0" in text:

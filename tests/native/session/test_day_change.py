@@ -57,6 +57,38 @@ def test_a_restart_knows_the_generation():
     assert (line.initiator.session.generation, line.initiator.session.next_out) == (3, 1)
 
 
+def test_the_log_says_since_when_the_numbers_are_in_use():
+    line = Line()
+    session = line.initiator.session
+    assert session.used_since_ns == 0
+    began = line.clock.now[1]
+    line.reconnect()
+    line.clock.move(60)
+    line.initiator.order("later")
+    line.pump()
+    assert session.used_since_ns == began
+    line.cut()
+    session.reset(*line.clock.now)
+    assert session.used_since_ns == 0
+    line.initiator.restart()
+    assert line.initiator.session.used_since_ns == 0
+    line.clock.move(3600)
+    line.acceptor.session.reset(*line.clock.now)
+    line.reconnect()
+    line.initiator.restart()
+    assert line.initiator.session.used_since_ns == line.clock.now[1]
+
+
+def test_numbers_are_of_the_window_they_were_reset_in_though_the_next_clock_is_behind():
+    session = make_session("initiator")
+    session.set_seq(7, 9, 1, 1_000)
+    assert session.used_since_ns == 1_000
+    session.reset(2, 5_000)
+    session.set_seq(2, 2, 3, 4_000)
+    assert session.used_since_ns == 5_000
+    assert make_session("initiator", session.journal).used_since_ns == 5_000
+
+
 def test_numbers_are_not_touched_while_connected():
     peer = Scripted("initiator").logged_on()
     with pytest.raises(ProtocolError, match="log out first"):
