@@ -62,7 +62,7 @@ cdef enum fault_kind:
     FAULT_SOLO = 22
     FAULT_DISK_STALL = 23          # node: nothing reaches the disk
     FAULT_SLOW_PATHS = 24          # long delays on both, within which nothing is lost
-    FAULT_BROKER_DEAF = 25         # session: a ResendRequest is never answered
+    FAULT_BROKER_DEAF = 25         # session: the next ResendRequest is never answered
     FAULT_ACT_ALONE = 26           # node: the operator's last resort, while the other node is down
     FAULT_DISK_FULL = 27           # node: its journal gets no further segment
     FAULTS = 28

@@ -72,7 +72,7 @@ cdef class World:
     cdef broker_t* brokers             # [TRUE_SESSIONS]
     cdef uint64_t muted_until[TRUE_SESSIONS]
     cdef uint64_t refusing_until[TRUE_SESSIONS]
-    cdef uint64_t deaf_until[TRUE_SESSIONS]
+    cdef uint32_t deaf_to[TRUE_SESSIONS]      # so many ResendRequests from now on
     cdef uint64_t broker_timer_at[TRUE_SESSIONS]
     cdef simclient_t* clients          # [TRUE_CLIENTS]
     cdef fault_t faults[MAX_FAULTS]
@@ -800,9 +800,10 @@ cdef class World:
             if self.nodes[i].up:
                 self._tripwire_data(i, at, data, size)
         elif c.kind == CONNECTION_SESSION and side == 1:
-            if self.net.now < self.deaf_until[c.other]:
+            if self.deaf_to[c.other]:
                 kind = scan_tag(data, size, "35", &length)
                 if kind is not NULL and kind[0] == c'2':
+                    self.deaf_to[c.other] -= 1
                     return
             now = self._broker_now()
             broker_on_bytes(&self.brokers[c.other], data, size, &now)
@@ -1093,7 +1094,7 @@ cdef class World:
             journal_set_full(self.nodes[node].journal, 1)
             queue_push(&self.net.queue, end, EVENT_DISK_SPACE, node, 0, 0, NULL, 0)
         elif f.kind == FAULT_BROKER_DEAF:
-            self.deaf_until[session] = max(self.deaf_until[session], end)
+            self.deaf_to[session] += 1
         elif f.kind == FAULT_ACT_ALONE:
             self._act_alone(node)
         elif f.kind == FAULT_DISK_STALL:

@@ -113,7 +113,7 @@ def _waiting(chance: random.Random, fault: Fault) -> Fault:
 def _draw(chance: random.Random) -> Fault:
     kind = chance.choices(FAULT_NAMES, [WEIGHTS.get(name, 4) for name in FAULT_NAMES])[0]
     at_ns = chance.randrange(FAULTS_FROM_NS, FAULTS_END_NS * 3 // 4)
-    if chance.random() < 0.2:  # close to the start, where nothing has settled
+    if chance.random() < 0.3:  # close to the start, where nothing has settled
         at_ns = chance.randrange(0, 30 * MS)
     low, high = chance.choice(DURATIONS_MS)
     target = chance.randrange(2)

@@ -13,7 +13,7 @@ from gateway.sim.schedule import MS, Fault, Scenario, scenario_of
 from gateway.sim.shrink import shrink
 from gateway.sim.story import story_of
 
-CI_SEEDS = 400
+CI_SEEDS = 1000
 
 
 def quiet(seed: int = 1) -> Scenario:
