@@ -15,7 +15,7 @@ from typing import cast
 
 import structlog
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, JournalError
 from gateway.native.parser import parse
 from gateway.native.session import Event, Session, SessionNotReady
 
@@ -24,6 +24,7 @@ log = structlog.get_logger("broker")
 TAG_BEGIN_STRING, TAG_MSG_TYPE, TAG_SENDER, TAG_TARGET = 8, 35, 49, 56
 FIRST_MESSAGE_BYTES = 4096
 FIRST_MESSAGE_TIMEOUT_S = 5.0
+PREPARE_EVERY_S = 0.05
 STOP_TIMEOUT_S = 2.0
 
 Identity = tuple[str, str, str]  # BeginString, SenderCompID (ours), TargetCompID
@@ -131,8 +132,12 @@ class Counterparty(ABC):
 
     def _send_waiting(self) -> None:
         while self._waiting and self.session.status == "READY":
-            msg_type, body = self._waiting.pop(0)
-            self.session.send(msg_type, body, time.monotonic_ns(), time.time_ns())
+            msg_type, body = self._waiting[0]
+            try:
+                self.session.send(msg_type, body, time.monotonic_ns(), time.time_ns())
+            except SessionNotReady:  # no room just now
+                return
+            self._waiting.pop(0)
 
 
 class Link(asyncio.Protocol):
@@ -213,8 +218,21 @@ class Acceptor:
         except OSError as error:
             raise GatewayError(f"cannot listen on {self._host}:{self._port}: {error.strerror}") from None
         print(f"listening on {self._host}:{server.sockets[0].getsockname()[1]}", flush=True)
+        keeping = asyncio.create_task(self._keep_journals())
         await stopped.wait()
+        keeping.cancel()
         await self._stop(server)
+
+    async def _keep_journals(self) -> None:
+        """The next segment of a journal is ready before the present one is full; what waited for it goes then."""
+        while True:
+            await asyncio.sleep(PREPARE_EVERY_S)
+            for counterparty in self.counterparties.values():
+                try:
+                    counterparty.session.journal.prepare()
+                except JournalError as error:
+                    log.error("journal_failed", session=":".join(counterparty.identity), error=str(error))
+                counterparty.flush()
 
     async def _stop(self, server: asyncio.Server) -> None:
         server.close()
