@@ -10,6 +10,7 @@ from gateway.native.journal import Journal
 from gateway.native.session import Session
 
 SEGMENT_BYTES = 1 << 20
+NOW = (1, 1_795_244_400_000_000_000)  # monotonic, wall; ns
 MESSAGES = 4 * SEGMENT_BYTES // 1000
 
 
@@ -34,10 +35,10 @@ def ready_session(journal: Journal) -> Session:
         Journal.memory(max_sessions=1), role="initiator", sender_comp_id="GATEWAY", target_comp_id="BROKER", **names
     )
     for session in (here, there):
-        session.connected(1, 1)
+        session.connected(*NOW)
     while here.status != "READY" or there.status != "READY":
-        here.receive(there.output(), 1, 1)
-        there.receive(here.output(), 1, 1)
+        here.receive(there.output(), *NOW)
+        there.receive(here.output(), *NOW)
     return here
 
 
@@ -53,7 +54,7 @@ def test_the_next_segment_is_ready_before_the_first_is_full(
         async def talk() -> None:
             keeping = asyncio.create_task(Acceptor("127.0.0.1", 0, [Talker(session)])._keep_journals())
             for number in range(MESSAGES):
-                session.send("B", b"58=" + b"x" * 1000 + b"\x01", 1, 1)
+                session.send("B", b"58=" + b"x" * 1000 + b"\x01", *NOW)
                 session.output()
                 if number % 100 == 0:
                     await asyncio.sleep(0)

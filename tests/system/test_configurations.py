@@ -41,7 +41,9 @@ async def test_a_peer_with_another_key_is_told_from_one_that_is_not_there(native
             return all('"reason": "bad_mac"' in log for log in logs)
 
         await stage.see.until("both nodes say that datagrams are dropped", told)
-        assert (stage.directory / "b.log").read_text().count('"event": "register"') <= 2
+        assert (stage.directory / "b.log").read_text().count(
+            '"event": "register"'
+        ) <= 5  # not one for each of its reads
 
 
 async def test_numbers_of_an_async_primary_are_skipped_by_a_successor_that_is_sync(
