@@ -44,7 +44,8 @@ async def test_a_node_that_lost_its_tail_and_is_alone_sends_nothing_twice(tmp_pa
         lose_tail(stage.node_dir(leader) / "journal")
         await stage.start_node(leader)
         await stage.see.until_primary(leader)
-        counts = await flow.done()
+        # Not every execution: the record that says whose it is may be lost, and its client not back yet.
+        await flow.accepted(1200)
         status = await stage.see.status(leader)
         await stage.stop_all("client")
         ledger = stage.evidence().broker
@@ -52,7 +53,7 @@ async def test_a_node_that_lost_its_tail_and_is_alone_sends_nothing_twice(tmp_pa
     assert status["orders"]["in_doubt"] == 0
     processed = [order.cl_ord_id for order in ledger.orders]
     assert len(processed) == len(set(processed))
-    assert counts.accepted <= len(processed) == 1200
+    assert len(processed) == 1200
     assert not tail_is_in_doubt(stage.node_dir(leader) / "journal")
 
 
