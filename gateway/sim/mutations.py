@@ -32,6 +32,7 @@ MUTATIONS = (
         "node",
         "        limit = view.flushed_lsn if n.config.flush_before_release else view.received_lsn\n",
         "        limit = n.journal.last_lsn\n",
+        "node_progress.pxi",
     ),
     Mutation(
         "acknowledgement of what was announced, not of what is held",
@@ -50,6 +51,7 @@ MUTATIONS = (
         "node",
         "    n.sender.views[peer].joined = 0\n    role_on_standby(&n.role, 0, 0, now)\n",
         "",
+        "node_pair.pxi",
     ),
     Mutation(
         "no truncation of a divergent tail",
@@ -63,6 +65,7 @@ MUTATIONS = (
         "    cdef uint64_t first = s.next_out\n    s.epoch = n.role.epoch\n",
         "    cdef uint64_t first = s.next_out\n    s.epoch = n.role.epoch\n"
         "    s.next_out = max(<uint64_t>2, s.next_out) - 1\n",
+        "node_role.pxi",
     ),
     Mutation(
         "promotion of a standby that is out of sync",
@@ -120,6 +123,7 @@ MUTATIONS = (
         "node",
         "        remember_fate(n, session, a, FATE_RESENT if event == EVENT_RESENT else FATE_GAP_FILLED)\n",
         "        remember_fate(n, session, a, FATE_RESENT)\n",
+        "node_notes.pxi",
     ),
     Mutation(
         "accepted is told before the release",
@@ -140,12 +144,14 @@ MUTATIONS = (
         "node",
         "    elif verdict == INTAKE_REPEATED and s.order_lsn <= n.released_lsn:     # else the feed",
         "    elif verdict == INTAKE_REPEATED:     # else the feed",
+        "node_clients.pxi",
     ),
     Mutation(
         "a lost tail is not skipped",
         "node",
         "            and (n.role.skip_ahead or (early and (first > 1 or n.role.epoch > 1)))):\n",
         "            and early and first > 1):\n",
+        "node_role.pxi",
     ),
     Mutation(
         "release before it is on disk (durability every)",
@@ -153,6 +159,7 @@ MUTATIONS = (
         "    if n.config.flush_before_release and limit > n.journal.flushed_lsn:\n"
         "        limit = n.journal.flushed_lsn\n",
         "",
+        "node_progress.pxi",
     ),
     Mutation(
         "a resend is left out",
@@ -196,6 +203,7 @@ MUTATIONS = (
         "node",
         "            and (n.role.skip_ahead or (early and (first > 1 or n.role.epoch > 1)))):\n",
         "            and first > 1):\n",
+        "node_role.pxi",
     ),
     Mutation(
         "a resend has the time of the present clock, however wrong",

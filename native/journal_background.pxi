@@ -1,0 +1,234 @@
+# The background: the next segment, flushing, warming. Part of journal.pyx.
+
+
+cdef journal_status journal_prepare(journal_t* j) noexcept nogil:
+    cdef private_t* p = inside(j)
+    cdef int error = 0
+    pthread_mutex_lock(&p.busy)
+    if p.positions is not NULL:
+        warm(j)
+        error = name_current(p)
+        if error == 0:
+            error = prepare_step(p)
+        if p.flush_error == 0:
+            j.error_number = error
+    pthread_mutex_unlock(&p.busy)
+    return JOURNAL_OK if error == 0 else JOURNAL_IO_ERROR
+
+
+cdef void journal_set_full(journal_t* j, bint full) noexcept nogil:
+    inside(j).without_space = full
+
+
+cdef journal_status journal_flush(journal_t* j) noexcept nogil:
+    cdef private_t* p = inside(j)
+    cdef journal_status status = JOURNAL_OK
+    pthread_mutex_lock(&p.busy)
+    if p.positions is not NULL:
+        status = flush(j)
+    pthread_mutex_unlock(&p.busy)
+    return status
+
+
+cdef journal_status journal_background(journal_t* j, bint flushing, uint64_t interval_ns,
+                                       const int* stop) noexcept nogil:
+    cdef private_t* p = inside(j)
+    cdef journal_status status
+    cdef uint64_t now
+    short_timer_slack()
+    p.writes_zeros = flushing
+    while not load_int(stop):
+        now = mono_ns()
+        if now >= p.prepare_due_ns:
+            status = journal_prepare(j)
+            p.prepare_due_ns = now + (0 if p.preparing.base is not NULL else PREPARE_EVERY_NS)
+            if status != JOURNAL_OK:
+                p.prepare_due_ns = now + RETRY_NS
+                return status
+        if flushing and now >= p.flush_due_ns and load_u64(&j.last_lsn) > j.flushed_lsn:
+            status = journal_flush(j)
+            p.flush_due_ns = now + interval_ns
+            if status != JOURNAL_OK:
+                p.flush_due_ns = now + RETRY_NS
+                return status
+            p.busy_until_ns = now + QUIET_NS
+        elif p.preparing.base is NULL or p.prepare_due_ns > now:
+            rest(j, flushing, interval_ns, now)
+        if now >= p.meta_due_ns:
+            sync_meta(p)
+            p.meta_due_ns = now + META_EVERY_NS
+    return journal_flush(j)
+
+
+cdef void rest(journal_t* j, bint flushing, uint64_t interval_ns, uint64_t now) noexcept nogil:
+    """Sleeps until there may be something to do."""
+    cdef private_t* p = inside(j)
+    cdef uint64_t pause_ns = PREPARE_EVERY_NS
+    if flushing and interval_ns < PREPARE_EVERY_NS:
+        pause_ns = POLL_BUSY_NS if now < p.busy_until_ns else POLL_IDLE_NS
+        pause_ns = max(pause_ns, interval_ns)
+    store_u32(&p.asleep, 1)
+    if not flushing or interval_ns or now < p.flush_due_ns or load_u64(&j.last_lsn) <= j.flushed_lsn:
+        wait_on(&p.asleep, pause_ns)
+    store_u32(&p.asleep, 0)
+
+
+cdef int name_current(private_t* p) noexcept nogil:
+    """Gives the current segment its name by first LSN. 0 or errno."""
+    cdef char name[SEGMENT_NAME_BYTES]
+    cdef int error
+    if not load_u32(&p.unnamed):
+        return 0
+    segment_name(name, p.segments[load_u32(&p.current)].first_lsn)
+    error = segment_rename(p.directory, PREPARED_NAME, name)
+    if error == 0:
+        store_u32(&p.unnamed, 0)
+    return error
+
+
+cdef int prepare_step(private_t* p) noexcept nogil:
+    """Brings the next segment nearer, if it is due. 0 or errno."""
+    cdef int error
+    if p.preparing.base is NULL:
+        if load_u32(&p.prepared_full) or not prepare_due(p):
+            return 0
+        if p.segment_count >= MAX_SEGMENTS:
+            return EMFILE
+        error = create_next(p)
+        if error:
+            return error
+    error = fault_in_next(p)
+    if error or p.prepared_bytes < p.segment_bytes:
+        return error
+    p.prepared = p.preparing
+    p.preparing.base = NULL
+    store_u32(&p.prepared_full, 1)
+    return 0
+
+
+cdef bint prepare_due(private_t* p) noexcept nogil:
+    return (load_u32(&p.current) == UINT32_MAX or load_u32(&p.wanted) != 0
+            or load_u64(&p.offset) >= p.segment_bytes // 2)
+
+
+cdef int create_next(private_t* p) noexcept nogil:
+    p.prepared_bytes = 0
+    if p.directory < 0:
+        if p.without_space:
+            return ENOSPC
+        p.prepared_bytes = p.segment_bytes       # a page fault in anonymous memory is cheap
+        return segment_create_anonymous(&p.preparing, p.segment_bytes)
+    return segment_create(&p.preparing, p.directory, PREPARED_NAME, p.segment_bytes)
+
+
+cdef int fault_in_next(private_t* p) noexcept nogil:
+    """Touches the next PREPARE_STEP_BYTES of the segment in preparation. 0 or errno."""
+    cdef uint64_t start = p.prepared_bytes
+    cdef uint64_t end = min(start + PREPARE_STEP_BYTES, p.segment_bytes)
+    cdef int error
+    if start == end:
+        return 0
+    error = populate(p.preparing.base + start, end - start)
+    if error == 0 and p.writes_zeros:
+        error = segment_sync(&p.preparing, start, end)
+    if error == 0:
+        p.prepared_bytes = end
+    return error
+
+
+cdef void warm(journal_t* j) noexcept nogil:
+    """Pages of segments and indices that the writer comes to next take their faults here.
+
+    Also those that it wrote to already: after the kernel has written a page to disk, the next write to it is a fault.
+    """
+    cdef private_t* p = inside(j)
+    cdef uint64_t wanted
+    cdef uint64_t row
+    if p.directory < 0:
+        return
+    if load_u32(&p.current) != UINT32_MAX:
+        warm_segment(p, &p.segments[load_u32(&p.current)], load_u64(&p.offset), WARM_BYTES)
+    if load_u32(&p.prepared_full):
+        warm_segment(p, &p.prepared, 0, WARM_BYTES)
+    wanted = min(load_u64(&j.last_lsn) + WARM_POSITIONS, p.max_records)
+    if p.warm_positions < wanted:
+        p.warm_positions = warm_index(p.positions, p.warm_positions, wanted)
+    for row in range(<uint64_t>p.max_sessions * 2):
+        wanted = min(load_u64(&p.newest_seq[row]) + WARM_SEQS, p.max_seq)
+        if p.warm_seqs[row] < wanted:
+            p.warm_seqs[row] = warm_index(
+                p.lsns + row * p.max_seq, max(p.warm_seqs[row], wanted - min(wanted, 2 * WARM_SEQS)), wanted)
+
+
+cdef void warm_segment(private_t* p, const segment_t* segment, uint64_t offset, uint64_t size) noexcept nogil:
+    cdef uint64_t start = offset & ~<uint64_t>(PAGE_BYTES - 1)
+    cdef uint64_t end = min(start + size, p.segment_bytes)
+    if segment.base is not NULL and start < end:
+        populate(segment.base + start, end - start)
+
+
+cdef uint64_t warm_index(uint64_t* entries, uint64_t start, uint64_t end) noexcept nogil:
+    """Touches the pages of entries[start:end]; the entry up to which all is touched."""
+    start &= ~<uint64_t>(ENTRIES_PER_PAGE - 1)
+    end = (end + ENTRIES_PER_PAGE - 1) & ~<uint64_t>(ENTRIES_PER_PAGE - 1)
+    populate(<uint8_t*>(entries + start), (end - start) * 8)
+    return end
+
+
+cdef journal_status flush(journal_t* j) noexcept nogil:
+    cdef private_t* p = inside(j)
+    cdef uint64_t last = load_u64(&j.last_lsn)
+    if p.flush_error:
+        j.error_number = p.flush_error
+        return JOURNAL_IO_ERROR
+    if last <= j.flushed_lsn:
+        return JOURNAL_OK
+    if p.meta is not NULL:
+        p.flush_error = sync_records(p, j.flushed_lsn + 1, last)
+        if p.flush_error:
+            j.error_number = p.flush_error
+            return JOURNAL_IO_ERROR
+        store_u64(&p.meta.flushed_lsn, last)
+        # The pages just written are write-protected now.
+        warm_segment(p, &p.segments[load_u32(&p.current)], load_u64(&p.offset), WARM_AFTER_FLUSH_BYTES)
+    store_u64(&j.flushed_lsn, last)
+    return JOURNAL_OK
+
+
+cdef int sync_records(private_t* p, uint64_t first, uint64_t last) noexcept nogil:
+    """Makes the records first to last durable. 0 or errno."""
+    cdef uint64_t from_segment = p.positions[first] >> 32
+    cdef uint64_t to_segment = p.positions[last] >> 32
+    cdef uint64_t segment = from_segment
+    cdef uint64_t start = <uint32_t>p.positions[first] & ~<uint64_t>(PAGE_BYTES - 1)
+    cdef uint64_t end
+    cdef int error
+    while segment <= to_segment:
+        # The header page goes along with the first record, the mark at the end with the next segment's first.
+        if start == HEADER_PAGE_BYTES:
+            start = 0
+        end = end_of_record(p, p.positions[last]) if segment == to_segment else p.segment_bytes
+        error = segment_sync(&p.segments[segment], start, end)
+        if error:
+            return error
+        segment += 1
+        start = 0
+    return 0
+
+
+cdef uint64_t end_of_record(private_t* p, uint64_t position) noexcept nogil:
+    """End of the last page that the record, and the 0 behind it, touch."""
+    cdef uint64_t offset = <uint32_t>position
+    cdef const record_header_t* record = <const record_header_t*>(p.segments[position >> 32].base + offset)
+    return min(p.segment_bytes, (offset + record_padded_length(record.length) + 8 + PAGE_BYTES - 1)
+               & ~<uint64_t>(PAGE_BYTES - 1))
+
+
+cdef void sync_meta(private_t* p) noexcept nogil:
+    cdef segment_t page
+    pthread_mutex_lock(&p.busy)
+    if p.meta is not NULL:
+        page.base = <uint8_t*>p.meta
+        page.backed = True
+        segment_sync(&page, 0, META_BYTES)
+    pthread_mutex_unlock(&p.busy)

@@ -1,0 +1,103 @@
+# Notes for the control thread, and what sessions tell. Part of node.pyx.
+
+
+cdef void note(node_t* n, uint16_t code, uint16_t session, uint32_t a, uint64_t b, uint64_t c) noexcept nogil:
+    note_with_text(n, code, session, a, b, c, NULL)
+
+
+cdef void note_register(node_t* n, register_outcome outcome, uint64_t version, uint64_t value) noexcept nogil:
+    if n.register_told[0] == outcome and n.register_told[1] == version and n.register_told[2] == value:
+        return                        # a node that waits asks several times a second
+    n.register_told[0] = outcome
+    n.register_told[1] = version
+    n.register_told[2] = value
+    note(n, NOTE_REGISTER, 0, outcome, version, value)
+
+
+cdef void note_drop(node_t* n, open_status status) noexcept nogil:
+    """Another key or pair id on the other side would else show in a counter only. A flood is one note now and then."""
+    if status == OPEN_STALE or status == OPEN_DUPLICATE:
+        return
+    if n.drops_told_mono_ns and n.now.mono_ns - n.drops_told_mono_ns < DROPS_TOLD_EVERY_NS:
+        return
+    n.drops_told_mono_ns = n.now.mono_ns
+    note(n, NOTE_DATAGRAMS_DROPPED, 0, status, n.channel.dropped[<int>status], 0)
+
+
+cdef void note_at(node_t* n, uint16_t code, uint64_t mono_ns) noexcept nogil:
+    """A note about a moment that has passed: its wall time follows from how long ago it was."""
+    cdef instant_t now = n.now
+    if mono_ns == 0 or mono_ns > now.mono_ns:
+        return
+    n.now.mono_ns = mono_ns
+    n.now.wall_ns = now.wall_ns - (now.mono_ns - mono_ns)
+    note(n, code, 0, 0, mono_ns, 0)
+    n.now = now
+
+
+cdef void note_with_text(node_t* n, uint16_t code, uint16_t session, uint32_t a, uint64_t b, uint64_t c,
+                         const uint8_t* text) noexcept nogil:
+    cdef note_t entry
+    memset(&entry, 0, sizeof(entry))
+    entry.code = code
+    entry.session = session
+    entry.a = a
+    entry.b = b
+    entry.c = c
+    entry.mono_ns = n.now.mono_ns
+    entry.wall_ns = n.now.wall_ns
+    if text is not NULL:
+        memcpy(entry.text, text, min(strlen(<const char*>text), NOTE_TEXT_BYTES - 1))
+    if not ring_write(n.notes, &entry, sizeof(entry)):
+        n.notes_lost += 1
+
+
+# --- hooks of the sessions --------------------------------------------------------------------------------------------
+
+cdef uint32_t session_route(void* context, session_t* session, const message_t* message) noexcept nogil:
+    return replica_route(&(<node_t*>context).replica, session.config.index, message)
+
+
+cdef void session_told(void* context, session_t* session, session_event event, uint64_t a, uint64_t b) noexcept nogil:
+    cdef node_t* n = <node_t*>context
+    cdef uint16_t i = session.config.index
+    if event == EVENT_RESENT or event == EVENT_GAP_FILLED:
+        if event == EVENT_RESENT:
+            n.links[i].resent += 1
+        else:
+            n.links[i].gap_filled += 1
+        remember_fate(n, session, a, FATE_RESENT if event == EVENT_RESENT else FATE_GAP_FILLED)
+        return
+    if event == EVENT_READY:
+        a = n.links[i].resent
+        b = n.links[i].gap_filled
+        n.links[i].was_ready = 1
+        n.links[i].backoff_ns = n.links[i].min_backoff_ns
+    note_with_text(n, NOTE_SESSION, i, event, a, b, session.text if event == EVENT_LOGGED_OUT
+                   or event == EVENT_STOPPED or event == EVENT_REJECT_RECEIVED
+                   or (event == EVENT_DISCONNECTED and a == DISCONNECT_LOGON_REFUSED) else NULL)
+
+
+cdef void remember_fate(node_t* n, session_t* session, uint64_t seq, uint8_t kind) noexcept nogil:
+    cdef const record_header_t* record = journal_find(n.journal, session.config.index, DIRECTION_OUT, seq)
+    cdef order_t* order
+    cdef fate_t* fate
+    if record is NULL or not record.flags & FLAG_ORDER:
+        return
+    order = orders_by_session(&n.replica.orders, session.config.index, record_payload(record) + (record.aux >> 16),
+                              record.aux & 0xFFFF)
+    # A counterparty may ask again for what it has answered: that order's fate is known.
+    if order is not NULL and order.last_in_seq != 0:
+        return
+    if order is not NULL and kind == FATE_GAP_FILLED:
+        order.state = ORDER_UNKNOWN
+    if n.fates.count == MAX_FATES:
+        n.fates.overflowed += 1
+        return
+    fate = &n.fates.entries[n.fates.count]
+    fate.seq = seq
+    fate.client = record.client
+    fate.generation = session.generation
+    fate.session = session.config.index
+    fate.kind = kind
+    n.fates.count += 1

@@ -1,0 +1,93 @@
+# What the owner takes out: bytes, connections, datagrams, deadlines. Part of node.pyx.
+
+
+cdef size_t node_session_tx_peek(node_t* n, uint16_t session, const uint8_t** data) noexcept nogil:
+    if n.sender.epoch == 0:
+        return 0
+    if n.links[session].sync or role_may_have_handed_over(&n.role):
+        return session_tx_peek(&n.replica.sessions[session], n.released_lsn, data)
+    return session_tx_peek(&n.replica.sessions[session], NEVER, data)
+
+
+cdef void node_session_tx_consume(node_t* n, uint16_t session, size_t size, const instant_t* now) noexcept nogil:
+    n.now = now[0]
+    session_tx_consume(&n.replica.sessions[session], size, now)
+
+
+cdef bint node_session_closing(node_t* n, uint16_t session) noexcept nogil:
+    return session_closing(&n.replica.sessions[session])
+
+
+cdef bint node_take_connect(node_t* n, uint16_t session, const instant_t* now) noexcept nogil:
+    cdef link_t* link = &n.links[session]
+    if (n.sender.epoch == 0 or link.phase != LINK_IDLE or not link.enabled or link.endpoints == 0
+            or n.flush_first_lsn != 0 or n.replica.sessions[session].state == SESSION_STOPPED
+            or now.mono_ns < link.next_connect_mono_ns or link.closed or outdated(n, session)
+            or now.wall_ns < link.starts_over_ns):       # or what is used now would be of the earlier window
+        return 0
+    n.now = now[0]
+    reset_when_wanted(n, session, now)
+    if link.reset_wanted:
+        return 0                # the journal has no space for it now
+    link.phase = LINK_CONNECTING
+    note(n, NOTE_CONNECTING, session, link.endpoint, 0, 0)
+    return 1
+
+
+cdef size_t node_poll_datagram(node_t* n, const instant_t* now, uint8_t* buffer, uint8_t* to_node) noexcept nogil:
+    cdef size_t size
+    cdef uint8_t peer = n.config.role.peer
+    if n.unfit:
+        return 0                  # silent, so that the primary goes on alone
+    n.channel.role = <uint8_t>n.role.state
+    if n.sender.epoch != 0:
+        size = sender_poll(&n.sender, now, buffer, to_node)
+        if size:
+            return size
+    to_node[0] = peer
+    if n.receiver.state != RECEIVER_IDLE:
+        size = receiver_poll(&n.receiver, now, buffer)
+        if size:
+            to_node[0] = n.receiver.primary
+            return size
+    if n.hello_due:
+        n.hello_due = 0
+        n.next_hello_mono_ns = now.mono_ns + HELLO_INTERVAL_NS
+        return channel_seal_hello(&n.channel, fill_header(n, buffer, DATAGRAM_HELLO), peer, n.hello_to, now.wall_ns)
+    if n.channel.peer_incarnation[peer] == 0:
+        return 0
+    if n.handover_due:
+        n.handover_due = 0
+        return channel_seal(&n.channel, fill_header(n, buffer, DATAGRAM_HANDOVER), peer, 0, now.wall_ns)
+    if n.heartbeat_due:
+        n.heartbeat_due = 0
+        return channel_seal(&n.channel, fill_header(n, buffer, DATAGRAM_HEARTBEAT), peer, 0, now.wall_ns)
+    return 0
+
+
+cdef bint node_take_register_request(node_t* n, register_request_t* request) noexcept nogil:
+    return not n.unfit and role_take_request(&n.role, request)
+
+
+cdef uint64_t node_deadline(const node_t* n) noexcept nogil:
+    cdef uint64_t due = min(n.next_heartbeat_mono_ns, role_deadline(&n.role))
+    cdef uint16_t i
+    cdef const link_t* link
+    if n.sender.epoch != 0:
+        due = min(due, sender_deadline(&n.sender))
+        for i in range(n.replica.session_count):
+            due = min(due, session_deadline(&n.replica.sessions[i]))
+            link = &n.links[i]
+            if (link.phase == LINK_IDLE and link.enabled and n.replica.sessions[i].state != SESSION_STOPPED
+                    and not link.closed and not outdated(n, i)):
+                due = min(due, max(link.next_connect_mono_ns, starts_over_mono_ns(n, i)))
+    if n.receiver.state != RECEIVER_IDLE:
+        due = min(due, receiver_deadline(&n.receiver))
+    if n.flush_first_lsn != 0 or (n.config.flush_before_release and n.journal.flushed_lsn < n.journal.last_lsn):
+        due = min(due, n.now.mono_ns + FLUSH_POLL_NS)
+    return due
+
+
+cdef uint64_t starts_over_mono_ns(const node_t* n, uint16_t session) noexcept nogil:
+    cdef uint64_t at = n.links[session].starts_over_ns
+    return n.now.mono_ns + (at - n.now.wall_ns) if n.now.wall_ns < at else 0

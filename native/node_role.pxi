@@ -1,0 +1,101 @@
+# What a change of role does to sessions and clients. Part of node.pyx.
+
+
+cdef void follow_role(node_t* n, const instant_t* now) noexcept nogil:
+    """Makes the node what the role machine says it is."""
+    if n.role.transitions == n.seen_transitions and not n.promotion_due:
+        return
+    if n.role.transitions != n.seen_transitions:
+        note(n, NOTE_ROLE, 0, n.role.state, n.role.epoch, (<uint64_t>n.role.release << 8) | n.role.cause)
+    n.seen_transitions = n.role.transitions
+    if n.role.state == ROLE_PRIMARY:
+        if n.sender.epoch != n.role.epoch:
+            promote(n, now)
+    elif n.sender.epoch != 0 or n.promotion_due:
+        demote(n, now)
+    if n.role.state == ROLE_STANDBY:
+        if (n.receiver.state == RECEIVER_IDLE or n.receiver.epoch != n.role.epoch
+                or n.receiver.primary != n.role.primary):
+            receiver_follow(&n.receiver, n.role.primary, n.role.epoch, now)
+            n.truncation_due = 0
+    elif n.receiver.state != RECEIVER_IDLE:
+        receiver_stop(&n.receiver)
+        n.truncation_due = 0
+    n.intake.open = n.role.state == ROLE_PRIMARY and n.role.intake and not n.stopping and not n.promotion_due
+
+
+cdef void promote(node_t* n, const instant_t* now) noexcept nogil:
+    cdef uint16_t i
+    cdef int slot
+    cdef uint64_t inherited = n.journal.last_lsn
+    cdef uint64_t early
+    cdef uint32_t unknown_epochs = n.role.epoch - n.journal.last_epoch
+    receiver_stop(&n.receiver)
+    n.truncation_due = 0
+    if not n.promotion_due:
+        note_at(n, NOTE_SUSPECTED, n.role.detected_mono_ns)
+        note_at(n, NOTE_REGISTER_WON, n.role.won_mono_ns)
+    n.promotion_due = 1
+    replica_catch_up(&n.replica)
+    n.intake.epoch = n.role.epoch
+    early = n.replica.roster.early
+    if not append_epoch(n, now):
+        note(n, NOTE_JOURNAL_FULL, 0, 0, n.journal.last_lsn, 0)
+        return                                # tried again at each advance
+    n.promotion_due = 0
+    # Everything inherited is this node's truth now; what must still wait for an acknowledgement is new.
+    n.released_lsn = min(inherited, n.journal.flushed_lsn) if n.config.flush_before_release else inherited
+    n.fates.count = 0
+    sender_start(&n.sender, n.role.epoch)
+    n.flush_first_lsn = 0
+    for i in range(n.replica.session_count):
+        start_session(n, i, not n.links[i].sync or (early >> i) & 1, unknown_epochs, now)
+    if n.flush_first_lsn != 0:
+        note(n, NOTE_FLUSH_WANTED, 0, 0, n.flush_first_lsn, 0)
+    note(n, NOTE_PROMOTED, 0, 0, inherited + 1, n.role.epoch)
+    n.first_order_noted = 0
+    n.accepted_at_promotion = n.intake.accepted
+    move_release(n, &n.sender.views[n.config.role.peer])
+    for slot in range(MAX_CLIENT_CONNECTIONS):
+        if n.clients[slot].phase == CLIENT_WAITING:
+            greet(n, &n.clients[slot])
+
+
+cdef void start_session(node_t* n, uint16_t i, bint early, uint32_t unknown_epochs,
+                        const instant_t* now) noexcept nogil:
+    """`early`: an earlier primary may have released what it had not replicated, whatever the configuration says now."""
+    cdef link_t* link = &n.links[i]
+    cdef session_t* s = &n.replica.sessions[i]
+    cdef uint64_t first = s.next_out
+    s.epoch = n.role.epoch
+    n.intake.sessions[i].lossy = n.replica.skipped[i] or (early and n.role.epoch > 1)
+    # What an async primary released may be missing here: no number of that window may be used for something else.
+    # Of a suspect log even number 1: it may have lost all.
+    if (link.skip_ahead and n.role.cause != CAUSE_SWITCHOVER
+            and (n.role.skip_ahead or (early and (first > 1 or n.role.epoch > 1)))):
+        # A primary of an epoch between, of which nothing is here, has skipped ahead too.
+        if session_set_seq(s, first + <uint64_t>link.skip_ahead * unknown_epochs, s.next_in, now) == 0:
+            note(n, NOTE_SKIPPED_AHEAD, i, 0, first, s.next_out)
+            n.intake.sessions[i].lossy = 1
+            n.flush_first_lsn = n.journal.last_lsn
+    link.next_connect_mono_ns = now.mono_ns
+    link.backoff_ns = link.min_backoff_ns
+    link.endpoint = 0
+    link.enabled = not n.stopping
+
+
+cdef void demote(node_t* n, const instant_t* now) noexcept nogil:
+    cdef uint16_t i
+    cdef int slot
+    sender_stop(&n.sender)
+    n.promotion_due = 0
+    for i in range(n.replica.session_count):
+        session_drop(&n.replica.sessions[i], now)
+        n.links[i].reset = n.links[i].phase != LINK_IDLE
+        n.links[i].reset_wanted = 0      # if it is primary again one day, that day has changed long since
+    intake_forget_held(&n.intake)
+    replica_catch_up(&n.replica)
+    for slot in range(MAX_CLIENT_CONNECTIONS):
+        if n.clients[slot].phase == CLIENT_FED:
+            n.clients[slot].phase = CLIENT_WAITING
+            greet(n, &n.clients[slot])

@@ -1,0 +1,136 @@
+# From counterparties: connections, bytes, commands about a session, its schedule. Part of node.pyx.
+
+
+cdef void node_on_session_connected(node_t* n, uint16_t session, const instant_t* now) noexcept nogil:
+    cdef link_t* link = &n.links[session]
+    n.now = now[0]
+    link.phase = LINK_UP
+    link.was_ready = 0
+    link.resent = 0
+    link.gap_filled = 0
+    link.asked_lsn = 0
+    note(n, NOTE_CONNECTED, session, link.endpoint, 0, 0)
+    if n.sender.epoch == 0 or link.closed or not link.enabled or outdated(n, session):
+        link.reset = 1          # fenced, logged out or of an earlier window while it was connecting
+        return
+    if link.reset_wanted:
+        link.reset = 1          # a day change came while it was connecting: no logon under the old numbers
+        return
+    session_on_connected(&n.replica.sessions[session], now)
+
+
+cdef void node_on_session_disconnected(node_t* n, uint16_t session, const instant_t* now) noexcept nogil:
+    cdef link_t* link = &n.links[session]
+    cdef session_t* s = &n.replica.sessions[session]
+    n.now = now[0]
+    if link.phase == LINK_UP:
+        note(n, NOTE_DISCONNECTED, session, link.endpoint, 0, 0)
+        session_on_disconnected(s, now)
+    link.phase = LINK_IDLE
+    link.reset = 0
+    if link.was_ready:
+        link.backoff_ns = link.min_backoff_ns
+    elif link.endpoints:
+        link.endpoint = (link.endpoint + 1) % link.endpoints
+    link.next_connect_mono_ns = now.mono_ns + link.backoff_ns
+    link.backoff_ns = min(link.backoff_ns * 2, link.max_backoff_ns)
+    reset_when_wanted(n, session, now)
+    start_over_when_due(n, session, now)
+
+
+cdef size_t node_on_session_bytes(node_t* n, uint16_t session, const uint8_t* data, size_t size,
+                                  const instant_t* now) noexcept nogil:
+    n.now = now[0]
+    replica_catch_up(&n.replica)     # an answer finds its order
+    return session_on_bytes(&n.replica.sessions[session], data, size, now)
+
+
+cdef int node_on_session_command(node_t* n, uint16_t session, session_command command, uint64_t next_out,
+                                 uint64_t next_in, const instant_t* now) noexcept nogil:
+    cdef link_t* link = &n.links[session]
+    cdef session_t* s
+    cdef uint8_t not_there
+    n.now = now[0]
+    if session >= n.replica.session_count:
+        return -1
+    if command >= SESSION_COMMAND_OPEN:
+        take_schedule(n, session, command, next_out, now)
+        return 0
+    if n.sender.epoch == 0:
+        return -1
+    s = &n.replica.sessions[session]
+    if command == SESSION_COMMAND_LOGOUT:
+        link.enabled = 0
+        session_logout(s, "logout by operator", now)
+    elif command == SESSION_COMMAND_RESUME:
+        link.enabled = 1
+        link.closed = 0
+        link.next_connect_mono_ns = now.mono_ns
+        session_resume(s)
+    elif command == SESSION_COMMAND_RESET:
+        link.reset_wanted = 1
+        if link.phase == LINK_UP:
+            session_logout(s, "end of day", now)
+        reset_when_wanted(n, session, now)
+    elif command == SESSION_COMMAND_SEND_DOUBTED or command == SESSION_COMMAND_GIVE_UP_DOUBTED:
+        not_there = command == SESSION_COMMAND_SEND_DOUBTED
+        return 0 if append_plain(n, RECORD_STATE, session, 0, STATE_DOUBTS, &not_there, 1, now) else -6
+    elif link.phase != LINK_IDLE or session_set_seq(s, next_out, next_in, now) != 0:
+        return -2
+    return 0
+
+
+cdef void take_schedule(node_t* n, uint16_t session, session_command command, uint64_t starts_over_ns,
+                        const instant_t* now) noexcept nogil:
+    cdef link_t* link = &n.links[session]
+    cdef session_t* s = &n.replica.sessions[session]
+    if command == SESSION_COMMAND_START_OVER:
+        link.starts_over_ns = starts_over_ns
+        start_over_when_due(n, session, now)
+    elif command == SESSION_COMMAND_CLOSE:
+        link.closed = 1
+        if n.sender.epoch != 0 and link.phase == LINK_UP:
+            session_logout(s, "end of session", now)
+    else:
+        link.closed = 0
+        link.enabled = not n.stopping
+        link.next_connect_mono_ns = now.mono_ns
+        link.backoff_ns = link.min_backoff_ns
+        if n.sender.epoch != 0:
+            session_resume(s)
+
+
+cdef inline bint outdated(const node_t* n, uint16_t session) noexcept nogil:
+    """Its numbers are of an earlier window: nothing goes out under them. The log alone decides, so that a start-over is
+    made up for by a node that was down, and made by one node only."""
+    cdef uint64_t since = n.replica.sessions[session].used_since_ns
+    return since != 0 and since < n.links[session].starts_over_ns
+
+
+cdef void start_over_when_due(node_t* n, uint16_t session, const instant_t* now) noexcept nogil:
+    cdef link_t* link = &n.links[session]
+    if n.sender.epoch == 0 or not outdated(n, session) or now.wall_ns < link.starts_over_ns:
+        return
+    if link.phase == LINK_UP:
+        session_logout(&n.replica.sessions[session], "session starts over", now)
+    elif link.phase == LINK_IDLE and session_reset(&n.replica.sessions[session], now) == 0:
+        link.next_connect_mono_ns = now.mono_ns
+        link.backoff_ns = link.min_backoff_ns
+
+
+cdef void reset_when_wanted(node_t* n, uint16_t session, const instant_t* now) noexcept nogil:
+    cdef link_t* link = &n.links[session]
+    if not link.reset_wanted or link.phase != LINK_IDLE or n.sender.epoch == 0:
+        return
+    if session_reset(&n.replica.sessions[session], now) == 0:
+        link.reset_wanted = 0
+        link.next_connect_mono_ns = now.mono_ns
+        link.backoff_ns = link.min_backoff_ns
+
+
+cdef int node_set_kill(node_t* n, uint32_t client, bint killed, const instant_t* now) noexcept nogil:
+    cdef uint8_t set_to = killed
+    n.now = now[0]
+    if n.sender.epoch == 0:
+        return -1
+    return 0 if append_plain(n, RECORD_STATE, 0, client, STATE_KILL, &set_to, 1, now) else -1
