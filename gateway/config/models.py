@@ -13,8 +13,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from gateway.config.connections import Acceptor, ClientTls, Endpoint, Tcp
+from gateway.config.section import Section
 from gateway.config.units import Duration, Size, SocketAddress, TimeOfDay, parse_duration, parse_size
 from gateway.errors import ConfigError
 from gateway.fix.schedule import Schedule, parse_schedule
@@ -28,12 +30,6 @@ ENDPOINT = re.compile(r"https?://[^/\s]+:\d{1,5}/?")
 CompId = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[\x21-\x7e]+$")]
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9_.-]+$")]
 NodeName = Literal["a", "b"]
-
-
-class Section(BaseModel):
-    """A table of the file: unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class Pair(Section):
@@ -117,6 +113,7 @@ class Node(Section):
     tripwire: SocketAddress
     clients: SocketAddress
     control: SocketAddress
+    fix_listen: list[SocketAddress] = Field([], description="where sessions of the acceptor role are served")
     control_token_file: Path | None = None
     reactor: Literal["epoll", "busy-poll"] = "epoll"
     yield_when_idle: bool = Field(True, description="busy-poll: let others run on the core when there is nothing to do")
@@ -151,8 +148,15 @@ class Session(Section):
     target_sub_id: CompId | None = None
     sender_location_id: CompId | None = None
     target_location_id: CompId | None = None
-    role: Literal["initiator"] = "initiator"
-    endpoints: list[SocketAddress] = Field(min_length=1, max_length=MAX_ENDPOINTS)
+    role: Literal["initiator", "acceptor"] = Field(
+        "initiator", description="initiator: we connect to `endpoints`; acceptor: they connect to node.X.fix_listen"
+    )
+    endpoints: list[Endpoint] = Field([], max_length=MAX_ENDPOINTS)
+    endpoint_order: Literal["in-order", "round-robin"] = Field(
+        "in-order", description="after a connection is lost: from the first endpoint again, or from the next one"
+    )
+    tcp: Tcp = Tcp()
+    tls: ClientTls | None = None
     heartbeat: int = Field(30, ge=0, le=3600, description="HeartBtInt (108), seconds")
     mode: Literal["sync", "async"] = "sync"
     skip_ahead: int = Field(1000, ge=0, le=10**6)
@@ -190,6 +194,10 @@ class Session(Section):
     logout_timeout: Duration = parse_duration("2s")
     reconnect_min: Duration = parse_duration("10ms")
     reconnect_max: Duration = parse_duration("1s")
+    reconnect_jitter: float = Field(0.2, ge=0, le=1, description="part of each delay that is left to chance")
+    connect_timeout: Duration = Field(
+        parse_duration("1s"), description="for one attempt at an endpoint; with a proxy or TLS, for all of it"
+    )
     username: str | None = None
     password_env: str | None = None
     password_file: Path | None = None
@@ -200,6 +208,17 @@ class Session(Section):
         if isinstance(data, dict) and "password" in data:
             raise ValueError("a password has no place in this file: use `password_env` or `password_file`")
         return data
+
+    @model_validator(mode="after")
+    def _connections(self) -> Self:
+        if self.role == "initiator" and not self.endpoints:
+            raise ValueError('an initiator needs `endpoints`, at least 1, such as ["192.0.2.10:9880"]')
+        if self.role == "acceptor" and (self.endpoints or self.tls is not None or self.tcp != Tcp()):
+            raise ValueError(
+                "`endpoints`, `tls` and `tcp` are an initiator's; an acceptor has node.X.fix_listen, "
+                "[acceptor.tls] and [acceptor.tcp]"
+            )
+        return self
 
     @model_validator(mode="after")
     def _times(self) -> Self:
@@ -275,6 +294,7 @@ class Config(Section):
     node: dict[NodeName, Node]
     journal: JournalSection = JournalSection()
     session: list[Session] = Field(min_length=1, max_length=MAX_SESSIONS)
+    acceptor: Acceptor = Acceptor()
     client: list[Client] = Field(min_length=1, max_length=MAX_CLIENTS)
     log: Log = Log()
 
@@ -288,6 +308,7 @@ class Config(Section):
         problems += _doubles("client name", [client.name for client in self.client])
         problems += _unknown_sessions(self)
         problems += _open_doors(self)
+        problems += _acceptors(self)
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -307,6 +328,7 @@ def _clashes(config: Config) -> list[str]:
     problems = []
     for name, node in config.node.items():
         places = [("udp", address, f"node.{name}.replication[{i}]") for i, address in enumerate(node.replication)]
+        places += [("tcp", address, f"node.{name}.fix_listen[{i}]") for i, address in enumerate(node.fix_listen)]
         places += [("tcp", getattr(node, key), f"node.{name}.{key}") for key in ("tripwire", "clients", "control")]
         for protocol, address, key in places:
             if (protocol, address) in seen:
@@ -344,4 +366,22 @@ def _open_doors(config: Config) -> list[str]:
             ]
         if not node.control.is_loopback and node.control_token_file is None:
             problems.append(f"node.{name}.control {node.control} is not loopback: it needs `control_token_file`")
+    return problems
+
+
+def _acceptors(config: Config) -> list[str]:
+    accepted = [session.name for session in config.session if session.role == "acceptor"]
+    problems = []
+    for name, node in config.node.items():
+        if accepted and not node.fix_listen:
+            problems.append(f"node.{name}.fix_listen is missing: session {accepted[0]!r} is an acceptor's")
+        if node.fix_listen and not accepted:
+            problems.append(f'node.{name}.fix_listen: no session has role = "acceptor"')
+        if config.acceptor.allowed is None:
+            problems += [
+                f"[acceptor] needs `allowed`, the networks that may connect: node.{name}.fix_listen {address} is not "
+                "loopback"
+                for address in node.fix_listen
+                if not address.is_loopback
+            ]
     return problems

@@ -150,7 +150,7 @@ def build_reactor(config: Config, name: str, node: Node, sockets: list[socket.so
         reactor.connect_tripwire(*peer.tripwire)
     for i, session in enumerate(config.session):
         for k, endpoint in enumerate(session.endpoints):
-            reactor.add_endpoint(i, k, *endpoint)
+            reactor.add_endpoint(i, k, *endpoint.address)
     return reactor
 
 

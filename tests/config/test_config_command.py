@@ -90,6 +90,7 @@ def test_the_schema_knows_every_table_and_how_durations_are_written():
         "node",
         "journal",
         "session",
+        "acceptor",
         "client",
         "log",
     }

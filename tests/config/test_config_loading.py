@@ -137,7 +137,7 @@ def test_relative_paths_count_from_the_file(file):
         ("[node.b]", "[node.c]", ["node", "c", "'a' or 'b'"]),
         ('"FIX.4.4"', '"FIX.9"', ["session[0].begin_string", "found 'FIX.9'", "'FIX.4.4' or 'FIXT.1.1'"]),
         ('"US"', '"U S"', ["session[0].sender_comp_id", "found 'U S'"]),
-        ('endpoints = ["127.0.0.1:9880"]', "endpoints = []", ["session[0].endpoints", "at least 1"]),
+        ('endpoints = ["127.0.0.1:9880"]', "endpoints = []", ["session[0]", "`endpoints`, at least 1"]),
         (
             'endpoints = ["127.0.0.1:9880"]',
             'endpoints = ["127.0.0.1:9880"]\nreset_at = "5pm"',
