@@ -25,10 +25,14 @@ COMMANDS = {
     "session": ("gateway.control.cli", "session", "Log a session out or in, reset it, set its numbers."),
     "kill": ("gateway.control.cli", "kill", "Stop the orders of a client, or of all."),
     "sim": ("gateway.sim.cli", "sim", "Simulate the pair under every fault."),
+    "chaos": ("gateway.chaos.cli", "chaos", "Let faults loose on a pair of real processes."),
     "journal": ("gateway.journal.cli", "app", "Inspect, verify and export a journal."),
     "config": ("gateway.config.cli", "app", "Check and show a configuration."),
 }
-HIDDEN = {"demo-client": ("gateway.demo.trader", "trade", "The demonstration's client.")}
+HIDDEN = {
+    "demo-client": ("gateway.demo.trader", "trade", "The demonstration's client."),
+    "chaos-client": ("gateway.chaos.strategy", "strategy", "The client of a chaos run."),
+}
 
 
 def build_app(wanted: str | None) -> typer.Typer:

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from gateway.demo.world import LOOPBACK, World
+from gateway.demo.world import World
 from gateway.errors import GatewayError
 
 STEP_TIMEOUT_S = 30.0
@@ -28,7 +28,9 @@ class Observer:
         self._world = world
 
     async def __aenter__(self) -> Observer:
-        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=1.0))
+        self._http = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=1.0), headers=self._world.control_headers
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -92,7 +94,7 @@ class Observer:
         await self.until(f"node {node} is primary and logged on", leads)
 
     def _url(self, node: str, path: str) -> str:
-        return f"http://{LOOPBACK}:{self._world.control_ports[node]}/{path}"
+        return f"http://{self._world.control_address(node)}/{path}"
 
 
 def is_primary(status: Status | None) -> bool:

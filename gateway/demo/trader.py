@@ -20,7 +20,7 @@ from gateway.client.orderfile import FileOrder, read_orders
 from gateway.client.sync import SyncSubmission
 from gateway.config import load_config
 
-QUIET_S = 1.0  # once every order is answered: how long no further execution may come before the run ends
+QUIET_S = 1.0  # once every order is answered: how long no further execution may come before a run ends
 TELL_EVERY_S = 0.05
 LONGEST_READ_S = 0.05
 CONNECT_TIMEOUT_S = 30.0
@@ -75,15 +75,15 @@ class Trader:
         self._unanswered: set[str] = set()  # by the gateway or, if accepted, by the counterparty
         self._last_told_s = 0.0
 
-    def run(self, rate: float, count: int) -> None:
+    def run(self, rate: float, count: int, quiet_s: float = QUIET_S) -> None:
         """`count` orders at `rate` orders a second, then everything that comes back."""
         start = time.monotonic()
         for number in range(count):
             self._read_until(start + number / rate)
-            self._submit(number)
+            self._submit(self._counts.submitted)
         quiet_since = time.monotonic()
-        while self._unanswered or time.monotonic() - quiet_since < QUIET_S:
-            if self._read(LONGEST_READ_S) or self._unanswered:
+        while self._unanswered or time.monotonic() - quiet_since < quiet_s:
+            if self.read(LONGEST_READ_S) or self._unanswered:
                 quiet_since = time.monotonic()
             self._tell()
         self._tell(done=True)
@@ -110,11 +110,12 @@ class Trader:
     def _read_until(self, when: float) -> None:
         while True:
             left = when - time.monotonic()
-            if not self._read(min(max(left, 0.0), LONGEST_READ_S)) and left <= 0:
+            if not self.read(min(max(left, 0.0), LONGEST_READ_S)) and left <= 0:
                 break
         self._tell()
 
-    def _read(self, timeout_s: float) -> bool:
+    def read(self, timeout_s: float) -> bool:
+        """Reads one event. False: none came in time."""
         try:
             event = self._client.next(timeout_s)
         except WaitTimeout:

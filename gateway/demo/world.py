@@ -26,44 +26,65 @@ CONFIG = """\
 id = 1
 
 [register]
-kind = "file"
-path = "register"
+{register}
 
 [replication]
 key_file = "replication.key"
-
+{replication}
 [node.a]
 data_dir = "node-a"
-replication = ["{host}:{a_udp}"]
-tripwire = "{host}:{a_trip}"
-clients = "{host}:{a_clients}"
-control = "{host}:{a_control}"
+replication = ["{a_udp}"]
+tripwire = "{a_trip}"
+clients = "{a_clients}"
+control = "{a_control}"
 reactor = "{reactor}"
-
+{node}
 [node.b]
 data_dir = "node-b"
-replication = ["{host}:{b_udp}"]
-tripwire = "{host}:{b_trip}"
-clients = "{host}:{b_clients}"
-control = "{host}:{b_control}"
+replication = ["{b_udp}"]
+tripwire = "{b_trip}"
+clients = "{b_clients}"
+control = "{b_control}"
 reactor = "{reactor}"
-
+{node}
 [journal]
-segment_bytes = "16 MiB"
+segment_bytes = "{segment_bytes}"
 
 [[session]]
 name = "{session}"
 begin_string = "{begin_string}"
 sender_comp_id = "{sender}"
 target_comp_id = "{target}"
-endpoints = ["{host}:{broker}"]
-heartbeat = 30
+endpoints = ["{broker}"]
+heartbeat = {heartbeat}
 mode = "{mode}"
 timestamp_digits = 6
 
 [[client]]
 name = "{client}"
-"""
+{client_more}"""
+DEFAULTS = {
+    "register": 'kind = "file"\npath = "register"',
+    "replication": "",
+    "node": "",
+    "segment_bytes": "16 MiB",
+    "heartbeat": "30",
+    "mode": "sync",
+    "reactor": "epoll",
+    "client_more": "",
+}
+
+
+def render_config(addresses: dict[str, str], **values: str) -> str:
+    """The configuration with these addresses (`a_udp`, `a_trip`, ... `broker`) and, if not DEFAULTS, these values."""
+    names = {
+        "session": SESSION,
+        "client": CLIENT,
+        "sender": SENDER,
+        "target": TARGET,
+        "begin_string": BEGIN_STRING,
+    }
+    return CONFIG.format(**{**DEFAULTS, **names, **addresses, **values})
 
 
 def free_ports(count: int) -> list[int]:
@@ -92,13 +113,26 @@ class World:
         self.config = directory / "pair.toml"
         self.ledger = directory / "broker-ledger.jsonl"
         self.broker_store: Path | str = "memory"
+        self.control_headers: dict[str, str] = {}  # of each request to a node's control API
         self.client_record = directory / "client-record.jsonl"
         ports = free_ports(9)
         self.broker_port = ports[8]
         self.control_ports = {"a": ports[3], "b": ports[7]}
         self.replication_ports = {"a": ports[0], "b": ports[4]}
+        self.tripwire_port = ports[1]  # node a's: b connects to it
+        self.client_ports = {"a": ports[2], "b": ports[6]}
+        names = ("a_udp", "a_trip", "a_clients", "a_control", "b_udp", "b_trip", "b_clients", "b_control", "broker")
+        self.addresses = {name: f"{LOOPBACK}:{port}" for name, port in zip(names, ports, strict=True)}
         self.processes: dict[str, asyncio.subprocess.Process] = {}
-        self._write_files(ports, mode, reactor)
+        self._write_files(mode, reactor)
+
+    def config_of(self, process: str) -> Path:
+        """The configuration as a process is given it."""
+        return self.config
+
+    def control_address(self, node: str) -> str:
+        """host:port of a node's control API."""
+        return f"{LOOPBACK}:{self.control_ports[node]}"
 
     def node_dir(self, node: str) -> Path:
         """Data directory of a node."""
@@ -119,12 +153,12 @@ class World:
 
     async def start_node(self, node: str) -> None:
         """Starts node a or b."""
-        await self.start(node, "node", "--config", str(self.config), "--node", node)
+        await self.start(node, "node", "--config", str(self.config_of(node)), "--node", node)
 
     async def start_client(self, orders: Path, rate: float, count: int) -> asyncio.subprocess.Process:
         """Starts the strategy; its progress comes on standard output."""
         options = {
-            "config": self.config,
+            "config": self.config_of("client"),
             "client": CLIENT,
             "session": SESSION,
             "orders": orders,
@@ -143,20 +177,33 @@ class World:
         )
 
     async def start(self, name: str, *arguments: str, pipe: bool = False) -> asyncio.subprocess.Process:
-        """Starts `gateway ARGUMENTS` as process `name`; its output goes to NAME.log, or to a pipe if asked."""
+        """Starts `gateway ARGUMENTS` as process `name`; its output goes to NAME.log, or input and output are pipes."""
         with (self.directory / f"{name}.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
+                *self.launcher(name),
                 sys.executable,
                 "-m",
                 "gateway",
                 *arguments,
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE if pipe else asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE if pipe else log,
                 stderr=log,
                 start_new_session=True,
             )
         self.processes[name] = process
         return process
+
+    def launcher(self, process: str) -> list[str]:
+        """What stands before a process's own command line."""
+        return []
+
+    def pause(self, name: str) -> None:
+        """SIGSTOP: the process is there, and does nothing."""
+        self.processes[name].send_signal(signal.SIGSTOP)
+
+    def wake(self, name: str) -> None:
+        """SIGCONT."""
+        self.processes[name].send_signal(signal.SIGCONT)
 
     async def kill(self, name: str) -> int:
         """SIGKILL, and waits until the process is gone. Wall time (ns) just before the signal."""
@@ -203,25 +250,16 @@ class World:
             return
         raise GatewayError(f"{name} does not listen on port {port} after 10 s; see {self.directory / name}.log")
 
-    def _write_files(self, ports: list[int], mode: str, reactor: str) -> None:
+    def _write_files(self, mode: str, reactor: str) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        key = self.directory / "replication.key"
-        with os.fdopen(os.open(key, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
-            file.write(secrets.token_hex(16) + "\n")
-        names = ("a_udp", "a_trip", "a_clients", "a_control", "b_udp", "b_trip", "b_clients", "b_control", "broker")
-        self.config.write_text(
-            CONFIG.format(
-                host=LOOPBACK,
-                session=SESSION,
-                client=CLIENT,
-                sender=SENDER,
-                target=TARGET,
-                begin_string=BEGIN_STRING,
-                mode=mode,
-                reactor=reactor,
-                **dict(zip(names, ports, strict=True)),
-            )
-        )
+        write_secret(self.directory / "replication.key", secrets.token_hex(16))
+        self.config.write_text(render_config(self.addresses, mode=mode, reactor=reactor))
+
+
+def write_secret(path: Path, text: str) -> None:
+    """A file that only its owner can read."""
+    with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text + "\n")
 
 
 def _flags(options: dict[str, object]) -> list[str]:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.chaos.etcd import HAVE_ETCD, EtcdCluster
 from gateway.native.role import RegisterOutcome, RegisterValue
 from gateway.register import RegisterCorrupt, RegisterUnavailable
 from gateway.register.base import EMPTY
 from gateway.register.etcd import EtcdOptions, EtcdRegister, _encoded
-from tests.support.etcd import HAVE_ETCD, EtcdCluster
 
 pytestmark = pytest.mark.skipif(not HAVE_ETCD, reason="no etcd here: apt install etcd-server")
 

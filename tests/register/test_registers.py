@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from gateway.chaos.etcd import HAVE_ETCD, EtcdCluster
 from gateway.native.role import RegisterOutcome, Request, RequestKind
 from gateway.register import RegisterCorrupt, RegisterUnavailable, RegisterValue, open_register, perform
 from gateway.register import file as file_register
 from gateway.register.base import EMPTY, Outcome, Register
 from gateway.register.etcd import EtcdOptions
 from gateway.register.file import FileRegister
-from tests.support.etcd import HAVE_ETCD, EtcdCluster
 
 A, B, BOTH = 1, 2, 3
 

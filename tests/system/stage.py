@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import threading
 from pathlib import Path
 from typing import Any
 
 from gateway.audit.audit import AuditResult, audit
 from gateway.audit.record import ClientRecorder
+from gateway.chaos.relay import Faults, Relay
 from gateway.client import Client
 from gateway.client.orderfile import read_orders
 from gateway.config import load_config
 from gateway.demo.observer import OTHER, Observer, is_primary
 from gateway.demo.trader import Counts, Trader
 from gateway.demo.world import CLIENT, LOOPBACK, SESSION, World
-from tests.support.relay import Faults, Relay
 
 ORDERS = Path(__file__).parents[2] / "configs" / "orders.csv"
 
@@ -110,14 +109,6 @@ class Stage(World):
     def flow(self, rate: float, count: int) -> Flow:
         """Starts a flow of orders."""
         return Flow(self, rate, count)
-
-    def pause(self, node: str) -> None:
-        """SIGSTOP: the process is there, and does nothing."""
-        self.processes[node].send_signal(signal.SIGSTOP)
-
-    def wake(self, node: str) -> None:
-        """SIGCONT."""
-        self.processes[node].send_signal(signal.SIGCONT)
 
     async def take_over(self) -> tuple[str, str]:
         """Kills the primary and waits for the other: (dead node, new primary)."""

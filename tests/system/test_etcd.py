@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.chaos.etcd import HAVE_ETCD, EtcdCluster
 from gateway.demo.observer import OTHER, is_primary
-from tests.support.etcd import HAVE_ETCD, EtcdCluster
 from tests.system.stage import Stage
 
 pytestmark = pytest.mark.skipif(not HAVE_ETCD, reason="no etcd here: apt install etcd-server")

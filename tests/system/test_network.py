@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from gateway.chaos.relay import Faults
 from gateway.demo.observer import OTHER
 from gateway.demo.world import LOOPBACK, free_ports
-from tests.support.relay import Faults
 from tests.system.conftest import ENGINES
 from tests.system.stage import Stage
 

@@ -37,6 +37,7 @@ class EtcdCluster:
             self.kill(number)
 
     def start(self, number: int) -> None:
+        """Starts a member."""
         name = f"m{number}"
         cluster = ",".join(f"m{i}={peer}" for i, peer in enumerate(self._peers))
         self._directory.mkdir(exist_ok=True)
@@ -54,6 +55,7 @@ class EtcdCluster:
             )  # fmt: skip
 
     def kill(self, number: int) -> None:
+        """SIGKILL to a member, if it runs."""
         process = self._processes[number]
         if process is not None:
             process.kill()

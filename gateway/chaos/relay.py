@@ -47,12 +47,14 @@ class Relay:
     @property
     def a_peer(self) -> tuple[str, int]:
         """Where node a must send to."""
-        return self._towards_b.getsockname()
+        host, port = self._towards_b.getsockname()
+        return host, port
 
     @property
     def b_peer(self) -> tuple[str, int]:
         """Where node b must send to."""
-        return self._towards_a.getsockname()
+        host, port = self._towards_a.getsockname()
+        return host, port
 
     def __enter__(self) -> Relay:
         self._thread.start()
@@ -71,7 +73,7 @@ class Relay:
             while not self._stop.is_set():
                 wait = max(0.0, self._held[0][0] - time.monotonic()) if self._held else 0.05
                 for key, _ in selector.select(min(wait, 0.05)):
-                    self._receive(key.fileobj, key.data)
+                    self._receive(self._towards_b if key.data else self._towards_a, key.data)
                 now = time.monotonic()
                 while self._held and self._held[0][0] <= now:
                     _, _, datagram, to_b = heappop(self._held)

@@ -1,0 +1,1 @@
+"""Chaos: the pair as real processes under random faults, with an audit after each round."""

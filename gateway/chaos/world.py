@@ -1,0 +1,244 @@
+"""A pair, broker, register and client as processes, with every link between them through a relay that can be cut."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import orjson
+
+from gateway.chaos.etcd import EtcdCluster
+from gateway.chaos.relay import Faults, Relay
+from gateway.chaos.tcplink import TcpLink
+from gateway.demo.observer import NODES, OTHER, Observer
+from gateway.demo.trader import Counts
+from gateway.demo.world import CLIENT, LOOPBACK, SESSION, World, render_config
+from gateway.errors import GatewayError
+
+SEGMENT_BYTES = "64 KiB"  # so small that a full disk is soon felt, and segments are changed often
+HEARTBEAT_S = 1
+BAD_PATH = Faults(loss=0.1, duplicate=0.05, delay=0.1, max_delay_s=0.01)
+NO_FAULTS = Faults()
+FILE_SIZE_FULL = 0
+PROCESS_START_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorldOptions:
+    """What a world is made of."""
+
+    mode: str
+    engine: str
+    register: str
+    orders: Path
+    suspect_after_ms: int
+    reactor: str = "epoll"
+
+
+class Link(Protocol):
+    """Something that can be cut and mended."""
+
+    cut: bool
+
+
+class FileLink:
+    """The way to a register that is a directory: a symbolic link that can be taken away."""
+
+    def __init__(self, path: Path, target: Path) -> None:
+        self._path, self._target = path, target
+        self.cut = False
+
+    @property
+    def cut(self) -> bool:
+        """Whether the directory cannot be found."""
+        return not self._path.is_symlink()
+
+    @cut.setter
+    def cut(self, value: bool) -> None:
+        if value:
+            self._path.unlink(missing_ok=True)
+        elif self.cut:
+            self._path.symlink_to(self._target, target_is_directory=True)
+
+
+class ChaosWorld(World):
+    """`async with ChaosWorld(directory, options) as world:` starts everything, and stops everything."""
+
+    def __init__(self, directory: Path, options: WorldOptions) -> None:
+        super().__init__(directory, mode=options.mode, reactor=options.reactor, engine=options.engine)
+        self.options = options
+        if options.engine == "native":
+            self.broker_store = directory / "broker-store"
+        self.counts = Counts()
+        self.links: dict[str, Link] = {}
+        self._cuts: dict[str, int] = {}
+        self._follower: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> ChaosWorld:
+        async with contextlib.AsyncExitStack() as stack:
+            await self._make_links(stack)
+            self._write_views()
+            self.see = await stack.enter_async_context(Observer(self))
+            stack.push_async_callback(self._end)
+            await self.start_broker()
+            for node in NODES:
+                await self.start_node(node)
+            await self.see.until_healthy()
+            await self._start_strategy()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def config_of(self, process: str) -> Path:
+        """Each process sees the others through the relays, so each has a configuration of its own."""
+        return self.directory / f"{process}.toml"
+
+    # --- the client ---------------------------------------------------------------------------------------------------
+
+    async def trade(self, rate: float, count: int) -> None:
+        """Makes the client send so many orders."""
+        client = self.processes["client"]
+        assert client.stdin is not None
+        self.counts.done = False
+        client.stdin.write(orjson.dumps({"rate": rate, "count": count}, option=orjson.OPT_APPEND_NEWLINE))
+        await client.stdin.drain()
+
+    async def answered(self) -> bool:
+        """Whether the client knows the outcome of all that it was made to send."""
+        return self.counts.done
+
+    # --- what can be done to it ---------------------------------------------------------------------------------------
+
+    def cut(self, *names: str) -> None:
+        """Cuts links; each cut needs a mend of its own."""
+        for name in names:
+            self._cuts[name] = self._cuts.get(name, 0) + 1
+            self.links[name].cut = True
+
+    def mend(self, *names: str) -> None:
+        """Takes back a cut of each."""
+        for name in names:
+            self._cuts[name] -= 1
+            self.links[name].cut = self._cuts[name] > 0
+
+    @staticmethod
+    def links_of(node: str) -> tuple[str, ...]:
+        """Names of the links of a node's host."""
+        return ("path", "tripwire", *(f"{what}-{node}" for what in ("broker", "register", "clients")))
+
+    def drop_broker_connections(self) -> None:
+        """Resets the connections to the broker."""
+        for node in NODES:
+            link = self.links[f"broker-{node}"]
+            assert isinstance(link, TcpLink)
+            link.drop()
+
+    def set_bad_path(self, bad: bool) -> None:
+        """Whether datagrams between the nodes are lost, doubled and delayed."""
+        self._relay.faults = BAD_PATH if bad else NO_FAULTS
+
+    def set_disk_full(self, node: str, full: bool) -> None:
+        """Whether the files of a node's process cannot grow. Needs no privilege: RLIMIT_FSIZE of our own child."""
+        process = self.processes[node]
+        if process.returncode is None:
+            soft = FILE_SIZE_FULL if full else resource.RLIM_INFINITY
+            with contextlib.suppress(ProcessLookupError):
+                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
+
+    def is_running(self, name: str) -> bool:
+        """Whether a process is there, paused or not."""
+        return self.processes[name].returncode is None
+
+    # --- making it ----------------------------------------------------------------------------------------------------
+
+    async def _make_links(self, stack: contextlib.AsyncExitStack) -> None:
+        a, b = ((LOOPBACK, self.replication_ports[node]) for node in NODES)
+        self._relay = stack.enter_context(Relay(a, b, NO_FAULTS))
+        self.links["path"] = self._relay
+        targets = {"tripwire": self.tripwire_port}
+        for node in NODES:
+            targets[f"broker-{node}"] = self.broker_port
+            targets[f"clients-{node}"] = self.client_ports[node]
+        if self.options.register == "etcd":
+            cluster = EtcdCluster(self.directory / "etcd")
+            await asyncio.to_thread(cluster.__enter__)
+            stack.callback(cluster.__exit__)
+            port = int(cluster.endpoints[0].rpartition(":")[2])
+            targets |= {f"register-{node}": port for node in NODES}
+        else:
+            (self.directory / "register").mkdir()
+            for node in NODES:
+                self.links[f"register-{node}"] = FileLink(self.directory / f"register-{node}", Path("register"))
+        for name, port in targets.items():
+            self.links[name] = await stack.enter_async_context(TcpLink((LOOPBACK, port)))
+
+    def _write_views(self) -> None:
+        relay = self._relay
+        for node, (host, port) in (("a", relay.a_peer), ("b", relay.b_peer)):
+            seen = {
+                f"{OTHER[node]}_udp": f"{host}:{port}",
+                f"{OTHER[node]}_trip": self._address("tripwire") if node == "b" else self.addresses["b_trip"],
+                "broker": self._address(f"broker-{node}"),
+            }
+            self._write_view(node, seen, self._register_of(node))
+        clients = {f"{node}_clients": self._address(f"clients-{node}") for node in NODES}
+        self._write_view("client", clients, self._register_of("a"))
+
+    def _write_view(self, process: str, seen: dict[str, str], register: str) -> None:
+        text = render_config(
+            {**self.addresses, **seen},
+            register=register,
+            replication=f'suspect_after = "{self.options.suspect_after_ms}ms"\n',
+            segment_bytes=SEGMENT_BYTES,
+            heartbeat=str(HEARTBEAT_S),
+            mode=self.options.mode,
+            reactor=self.options.reactor,
+            client_more="unrouted = true\n" if self.options.mode == "async" else "",
+        )
+        self.config_of(process).write_text(text)
+
+    def _register_of(self, node: str) -> str:
+        if self.options.register == "etcd":
+            return f'kind = "etcd"\nendpoints = ["http://{self._address(f"register-{node}")}"]'
+        return f'kind = "file"\npath = "register-{node}/cell"'
+
+    def _address(self, name: str) -> str:
+        link = self.links[name]
+        assert isinstance(link, TcpLink)
+        return link.address
+
+    async def _start_strategy(self) -> None:
+        options = {"client": CLIENT, "session": SESSION, "orders": self.options.orders, "record": self.client_record}
+        flags = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+        command = ("chaos-client", "--config", str(self.config_of("client")), *flags)
+        client = await self.start("client", *command, pipe=True)
+        self._follower = asyncio.create_task(self._follow(client))
+
+    async def _follow(self, client: asyncio.subprocess.Process) -> None:
+        assert client.stdout is not None
+        async for line in client.stdout:
+            self.counts = Counts(**orjson.loads(line))
+
+    async def _end(self) -> None:
+        for name, process in self.processes.items():
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    self.wake(name)
+        for name in list(self.processes):
+            if self.is_running(name):
+                await self.kill(name)
+        if self._follower is not None:
+            self._follower.cancel()
+
+    async def primary_or(self, otherwise: str) -> str:
+        """Name of the primary; `otherwise`, if no node says that it is."""
+        try:
+            return await self.see.primary()
+        except GatewayError:
+            return otherwise
