@@ -157,6 +157,9 @@ class Session(Section):
     )
     tcp: Tcp = Tcp()
     tls: ClientTls | None = None
+    client_certificate: str | None = Field(
+        None, min_length=1, description="acceptor: a name that the client's certificate must have"
+    )
     heartbeat: int = Field(30, ge=0, le=3600, description="HeartBtInt (108), seconds")
     mode: Literal["sync", "async"] = "sync"
     skip_ahead: int = Field(1000, ge=0, le=10**6)
@@ -218,6 +221,8 @@ class Session(Section):
                 "`endpoints`, `tls` and `tcp` are an initiator's; an acceptor has node.X.fix_listen, "
                 "[acceptor.tls] and [acceptor.tcp]"
             )
+        if self.role == "initiator" and self.client_certificate is not None:
+            raise ValueError("`client_certificate` is an acceptor's; ours is `tls.cert_file`")
         return self
 
     @model_validator(mode="after")
@@ -372,6 +377,13 @@ def _open_doors(config: Config) -> list[str]:
 def _acceptors(config: Config) -> list[str]:
     accepted = [session.name for session in config.session if session.role == "acceptor"]
     problems = []
+    tls = config.acceptor.tls
+    if tls is None or tls.client_ca_file is None:
+        problems += [
+            f"session {session.name!r}: `client_certificate` needs [acceptor.tls] with `client_ca_file`"
+            for session in config.session
+            if session.client_certificate is not None
+        ]
     for name, node in config.node.items():
         if accepted and not node.fix_listen:
             problems.append(f"node.{name}.fix_listen is missing: session {accepted[0]!r} is an acceptor's")

@@ -7,28 +7,17 @@ a pump on this event loop does the rest.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
-import ssl
 from dataclasses import dataclass
 
 from gateway.config.connections import ClientTls, Endpoint, Tcp, tcp_of, tls_of
 from gateway.config.units import Address, format_duration
 from gateway.wire.errors import ConnectError
 from gateway.wire.proxy import ProxyLogin, connect_through, login
-from gateway.wire.pump import LINGER_S, Pump, stream_pair
 from gateway.wire.tcpoptions import SocketOption, apply, options
-from gateway.wire.tls import client_context, explain, server_name
-
-
-@dataclass(frozen=True, slots=True)
-class TlsRoute:
-    """How the other side must prove who it is."""
-
-    context: ssl.SSLContext
-    server_name: str
-    handshake_timeout_ns: int
+from gateway.wire.tls import client_context, server_name
+from gateway.wire.tlsstream import TlsRoute, connect_tls
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +84,7 @@ class _Attempt:
             if route.tls is None:
                 return sock
             self.stage = "TLS handshake"
-            return await start_tls(sock, route.tls)
+            return await connect_tls(sock, route.tls)
         except BaseException:
             sock.close()
             raise
@@ -119,28 +108,3 @@ class _Attempt:
 def _words(error: OSError) -> str:
     """uvloop puts its own text in the place of the system's."""
     return os.strerror(error.errno) if error.errno else str(error)
-
-
-async def start_tls(sock: socket.socket, tls: TlsRoute) -> socket.socket:
-    """The client's side of a handshake on a connected socket, which is taken over; the end that carries plain bytes.
-    Raises ConnectError."""
-    inner, outer = stream_pair()
-    pump = Pump(inner)
-    try:
-        await asyncio.get_running_loop().create_connection(
-            lambda: pump,
-            sock=sock,
-            ssl=tls.context,
-            server_hostname=tls.server_name,
-            ssl_handshake_timeout=tls.handshake_timeout_ns / 1e9,
-            ssl_shutdown_timeout=LINGER_S,
-        )
-    except BaseException as error:
-        pump.never_connected()
-        outer.close()
-        with contextlib.suppress(OSError):
-            sock.close()
-        if isinstance(error, OSError | EOFError):  # ssl.SSLError is an OSError
-            raise ConnectError(explain(error)) from None
-        raise
-    return outer
