@@ -242,6 +242,10 @@ cdef uint8_t inspect(intake_t* t, submission_t* s) noexcept nogil:
     cdef const field_t* clordid = find_field(&t.fields, TAG_CLORDID, 0)
     s.clordid = s.body + clordid.offset if clordid is not NULL else NULL
     s.clordid_length = clordid.length if clordid is not NULL else 0
+    if not is_printable(s.clordid, s.clordid_length):     # the client protocol has no way to name it (clientwire.pxd)
+        s.clordid = NULL
+        s.clordid_length = 0
+        return REJECT_MALFORMED
     if s.forbidden or s.session >= t.replica.session_count:
         return REJECT_UNKNOWN_SESSION
     if not parsed or s.body_length == 0 or not is_msg_type(s):
@@ -251,6 +255,15 @@ cdef uint8_t inspect(intake_t* t, submission_t* s) noexcept nogil:
     if carries_new_clordid(s) and (s.clordid is NULL or s.clordid_length > MAX_CLORDID_BYTES):
         return REJECT_NO_CLORDID
     return inspect_fields(t, s)
+
+
+cdef bint is_printable(const uint8_t* text, uint32_t length) noexcept nogil:
+    """ASCII without control characters."""
+    cdef uint8_t outside = 0
+    cdef uint32_t i
+    for i in range(length):
+        outside |= <uint8_t>(text[i] - 0x20) > 0x5E
+    return not outside
 
 
 cdef uint8_t inspect_fields(const intake_t* t, const submission_t* s) noexcept nogil:

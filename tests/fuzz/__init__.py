@@ -1,1 +1,1 @@
-"""Long random runs. `python -m tests.fuzz.session --seconds 3600` is the one of an hour; a minute of it is in CI."""
+"""Long random runs: `python -m tests.fuzz TARGET --seconds N`. See docs/reliability.md; a minute is in CI."""

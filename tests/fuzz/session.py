@@ -1,23 +1,14 @@
-"""Feeds a session what no counterparty should send, and looks at what must hold all the same.
-
-Run: python -m tests.fuzz.session --seconds 3600 [--seed N]. A failure prints the seed and the input that showed it.
-"""
+"""Feeds a session what no counterparty should send, and looks at what must hold all the same."""
 
 from __future__ import annotations
 
-import argparse
 import random
-import resource
-import sys
-import time
-from typing import NoReturn
 
 from gateway.fix.builtin import CHECKS, builtin_dictionary
 from gateway.native.parser import parse
 from tests.support.sessions import Scripted, messages_in
 
 ROUNDS_PER_SESSION = 300
-MEMORY_GROWTH_KIB = 200_000
 TYPES = ["0", "1", "2", "3", "4", "5", "A", "8", "D", "j", "AE", "*", ""]
 TAGS = [
     7,
@@ -52,27 +43,30 @@ VALUES += [b"20231114-22:13:20", b"20991231-00:00:00.000", b"GW", b"BROKER", b"\
 OWN = builtin_dictionary()
 
 
-class Fuzzer:
-    """One seed's worth of sessions."""
+def session_of(chance: random.Random) -> Scripted:
+    """A session of any kind."""
+    role = chance.choice(["initiator", "acceptor"])
+    options = {
+        "logon_barrier": False,  # it would be answered by luck alone
+        "send_next_expected": chance.random() < 0.3,
+        "resend_chunk": chance.choice([0, 0, 3]),
+        "sending_time_tolerance_ns": chance.choice([0, 120 * 10**9]),
+        "reset_on_disconnect": chance.random() < 0.1,
+    }
+    if chance.random() < 0.5:
+        options |= {"dictionary": OWN, "checks": CHECKS}
+    return Scripted(role, chance.choice(["FIX.4.0", "FIX.4.2", "FIX.4.4", "FIXT.1.1"]), **options)
 
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
+
+class Fuzzer:
+    """One session, as `chance` has it; a number is a seed."""
+
+    def __init__(self, chance: random.Random | int) -> None:
+        self.random = random.Random(chance) if isinstance(chance, int) else chance
 
     def run_session(self) -> None:
         """One session from Logon to whatever end. AssertionError: something does not hold."""
-        chance = self.random
-        role = chance.choice(["initiator", "acceptor"])
-        options = {
-            "logon_barrier": False,  # it would be answered by luck alone
-            "send_next_expected": chance.random() < 0.3,
-            "resend_chunk": chance.choice([0, 0, 3]),
-            "sending_time_tolerance_ns": chance.choice([0, 120 * 10**9]),
-            "reset_on_disconnect": chance.random() < 0.1,
-        }
-        if chance.random() < 0.5:
-            options |= {"dictionary": OWN, "checks": CHECKS}
-        version = chance.choice(["FIX.4.0", "FIX.4.2", "FIX.4.4", "FIXT.1.1"])
-        peer = Scripted(role, version, **options)
+        peer = session_of(self.random)
         watch = Watch(peer)
         for _ in range(ROUNDS_PER_SESSION):
             self.step(peer)
@@ -157,36 +151,3 @@ class Watch:
         assert session.deadline is None or session.deadline >= 0
         self._next_out = session.next_out
         self._peer.events.clear()
-
-
-def run(seconds: float, seed: int) -> int:
-    """Runs so long; how many sessions it was."""
-    started = time.monotonic()
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    count = 0
-    while time.monotonic() - started < seconds:
-        try:
-            Fuzzer(seed + count).run_session()
-        except Exception:
-            print(
-                f"seed {seed + count}: python -m tests.fuzz.session --seconds 1 --seed {seed + count}", file=sys.stderr
-            )
-            raise
-        count += 1
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
-    assert grown < MEMORY_GROWTH_KIB, f"memory has grown by {grown} KiB"
-    return count
-
-
-def main() -> NoReturn:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=int(time.time()))
-    arguments = parser.parse_args()
-    print(f"{run(arguments.seconds, arguments.seed)} sessions, nothing found; first seed {arguments.seed}")
-    sys.exit(0)
-
-
-if __name__ == "__main__":
-    main()
