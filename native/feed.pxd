@@ -15,7 +15,6 @@ from .replica cimport MAX_SESSIONS, replica_t
 cdef enum:
     CLIENT_BUFFER_BYTES = 1 << 18     # outgoing bytes of one connection: MAX_FRAME_BYTES must fit several times
     FEED_BURST_RECORDS = 4096         # records looked at in one pump, so that a long replay does not hold up orders
-    MAX_FATES = 1 << 16               # resends of one epoch that are remembered for clients
 
 
 cdef enum client_phase:
@@ -25,21 +24,6 @@ cdef enum client_phase:
     CLIENT_FED = 3            # logged in, feed running
 
 
-# What a resend did to an order: told beside the log, because it depends on what the counterparty asked for.
-cdef struct fate_t:
-    uint64_t seq
-    uint32_t client
-    uint32_t generation
-    uint16_t session
-    uint8_t kind              # fate_kind
-
-
-cdef struct fates_t:
-    fate_t* entries           # MAX_FATES
-    uint32_t count
-    uint64_t overflowed       # fates that could not be remembered
-
-
 cdef struct client_t:
     client_phase phase
     uint32_t client                       # id; index in the configuration + 1
@@ -47,7 +31,9 @@ cdef struct client_t:
     bint closing                          # close the connection once everything is written
     uint64_t in_lsn
     uint64_t out_lsn
-    uint32_t fate_cursor
+    uint32_t fate_cursor                  # entry of the replica's fates that is told next ...
+    uint64_t fate_seq                     # ... from this MsgSeqNum on
+    uint32_t fate_sweeps                  # of the table that the cursor is in
     uint64_t position_seq[MAX_SESSIONS]   # read up to here ...
     uint32_t position_generation[MAX_SESSIONS]   # ... of this generation
     bint position_known[MAX_SESSIONS]
@@ -64,7 +50,7 @@ cdef void client_open(client_t* c, uint64_t mono_ns) noexcept nogil   # a connec
 # Sets the cursors from the positions that the client named. Before: phase WAITING; after: FED.
 cdef void feed_start(client_t* c, replica_t* r, uint64_t released_lsn) noexcept nogil
 # Writes what is new, as far as there is room and FEED_BURST_RECORDS go. True: more would follow at once.
-cdef bint feed_pump(client_t* c, replica_t* r, const fates_t* fates, uint64_t released_lsn) noexcept nogil
+cdef bint feed_pump(client_t* c, replica_t* r, uint64_t released_lsn) noexcept nogil
 # Appends one frame; 0 when there is no room. `header.length` is set here. Two parts of a body may be given.
 cdef bint client_write(client_t* c, frame_header_t* header, const void* body, uint32_t body_length, const void* more,
                        uint32_t more_length) noexcept nogil

@@ -9,7 +9,9 @@ from libc.string cimport memcpy, memmove, memset
 
 from .clientwire cimport (FRAME_ACCEPTED, FRAME_CHECKPOINT_STORED, FRAME_FATE, FRAME_HEADER_BYTES, FRAME_MESSAGE,
                           FRAME_REJECTED, FRAME_SESSION, frame_header_t)
+from .fates cimport fate_t
 from .journal cimport DIRECTION_IN, DIRECTION_OUT, journal_at, journal_find
+from .orders cimport order_t, orders_by_session
 from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_POSS_DUP, RECORD_CHECKPOINT, RECORD_IN, RECORD_OUT,
                       RECORD_REJECTED, record_header_t, record_payload, record_payload_length)
 from .replica cimport replica_generation_at, replica_generation_start
@@ -53,10 +55,12 @@ cdef void feed_start(client_t* c, replica_t* r, uint64_t released_lsn) noexcept 
         c.told_state[i] = 0xFF        # none: the first pump tells each session's state
     c.out_lsn = released_lsn + 1
     c.fate_cursor = 0
+    c.fate_seq = 0
+    c.fate_sweeps = r.fates.sweeps
     c.phase = CLIENT_FED
 
 
-cdef bint feed_pump(client_t* c, replica_t* r, const fates_t* fates, uint64_t released_lsn) noexcept nogil:
+cdef bint feed_pump(client_t* c, replica_t* r, uint64_t released_lsn) noexcept nogil:
     cdef uint32_t budget = FEED_BURST_RECORDS
     if c.phase != CLIENT_FED:
         return 0
@@ -70,11 +74,8 @@ cdef bint feed_pump(client_t* c, replica_t* r, const fates_t* fates, uint64_t re
             return 0
         c.in_lsn += 1
         budget -= 1
-    while c.fate_cursor < fates.count and budget:
-        if not tell_fate(c, r, &fates.entries[c.fate_cursor]):
-            return 0
-        c.fate_cursor += 1
-        budget -= 1
+    if budget and not tell_fates(c, r, &budget):
+        return 0
     tell_sessions(c, r)
     return budget == 0
 
@@ -188,21 +189,48 @@ cdef bint tell_outcome(client_t* c, replica_t* r, const record_header_t* record)
     return 1
 
 
-cdef bint tell_fate(client_t* c, replica_t* r, const fate_t* fate) noexcept nogil:
+cdef bint tell_fates(client_t* c, replica_t* r, uint32_t* budget) noexcept nogil:
+    """What resends did to its orders. False: no room."""
+    cdef const fate_t* fate
+    if c.fate_sweeps != r.fates.sweeps:
+        c.fate_sweeps = r.fates.sweeps
+        c.fate_cursor = 0
+        c.fate_seq = 0
+    while c.fate_cursor < r.fates.count and budget[0]:
+        fate = &r.fates.entries[c.fate_cursor]
+        c.fate_seq = max(c.fate_seq, fate.first)
+        if fate.generation != r.sessions[fate.session].generation or c.fate_seq >= fate.next:
+            if c.fate_cursor + 1 == r.fates.count:
+                return 1                # this one may become longer
+            c.fate_cursor += 1
+            c.fate_seq = 0
+            continue
+        if not tell_fate(c, r, fate, c.fate_seq):
+            return 0
+        c.fate_seq += 1
+        budget[0] -= 1
+    return 1
+
+
+cdef bint tell_fate(client_t* c, replica_t* r, const fate_t* fate, uint64_t seq) noexcept nogil:
+    """An order that the counterparty has answered needs no word about it."""
     cdef frame_header_t header
-    cdef const record_header_t* record
-    if fate.client != c.client or fate.generation != r.sessions[fate.session].generation:
+    cdef const record_header_t* record = journal_find(r.journal, fate.session, DIRECTION_OUT, seq)
+    cdef const uint8_t* clordid
+    cdef const order_t* order
+    if record is NULL or not record.flags & FLAG_ORDER or record.client != c.client:
         return 1
-    record = journal_find(r.journal, fate.session, DIRECTION_OUT, fate.seq)
-    if record is NULL or not record.flags & FLAG_ORDER:
+    clordid = record_payload(record) + (record.aux >> 16)
+    order = orders_by_session(&r.orders, fate.session, clordid, record.aux & 0xFFFF)
+    if order is not NULL and order.last_in_seq != 0:
         return 1
     memset(&header, 0, sizeof(header))
     header.type = FRAME_FATE
-    header.flags = fate.kind
+    header.flags = <uint8_t>fate.kind
     header.session = fate.session
-    header.seq = fate.seq
+    header.seq = seq
     header.generation = fate.generation
-    return client_write(c, &header, record_payload(record) + (record.aux >> 16), record.aux & 0xFFFF, NULL, 0)
+    return client_write(c, &header, clordid, record.aux & 0xFFFF, NULL, 0)
 
 
 cdef void tell_sessions(client_t* c, replica_t* r) noexcept nogil:

@@ -8,7 +8,7 @@ native module but reactor. Never does I/O, never reads a clock, never allocates 
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from .datagram cimport DATAGRAM_HEADER_BYTES, DATAGRAM_MAC_BYTES, channel_t
-from .feed cimport client_t, fates_t
+from .feed cimport client_t
 from .instant cimport instant_t
 from .intake cimport intake_t
 from .journal cimport Journal, journal_t
@@ -146,7 +146,6 @@ cdef struct node_t:
     role_t role
     replica_t replica
     intake_t intake
-    fates_t fates
     client_t clients[MAX_CLIENT_CONNECTIONS]
     client_name_t names[MAX_CLIENT_NAMES]
     uint8_t session_names[MAX_SESSIONS][CREDENTIAL_BYTES]

@@ -13,8 +13,8 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset, strlen
 
 from .clientwire cimport (CLIENT_PROTOCOL_VERSION, ERROR_FENCED, ERROR_LOGIN, ERROR_PROTOCOL, ERROR_TOO_SLOW,
-                          ERROR_VERSION, FATE_GAP_FILLED, FATE_RESENT, FRAME_CHECKPOINT, FRAME_CHECKPOINT_VALUE,
-                          FRAME_ERROR, FRAME_FETCH, FRAME_HEADER_BYTES, FRAME_HELD, FRAME_LOGIN, FRAME_ORDER_STATE,
+                          ERROR_VERSION, FRAME_CHECKPOINT, FRAME_CHECKPOINT_VALUE, FRAME_ERROR,
+                          FRAME_FETCH, FRAME_HEADER_BYTES, FRAME_HELD, FRAME_LOGIN, FRAME_ORDER_STATE,
                           FRAME_PING, FRAME_PONG, FRAME_POSITIONS, FRAME_REJECTED, FRAME_STANDBY, FRAME_SUBMIT,
                           FRAME_WELCOME, REJECT_MALFORMED, SUBMIT_AGAIN, frame_available, frame_header_t, login_body_t,
                           position_t, session_body_t)
@@ -24,20 +24,19 @@ from .datagram cimport (DATAGRAM_ACK, DATAGRAM_HANDOVER, DATAGRAM_HEADER_BYTES, 
                         channel_seal_hello, datagram_header_t, open_status)
 from .dictionary cimport Dictionary
 from .doubt cimport MAX_QUESTION_BYTES, doubt_question
-from .feed cimport (CLIENT_CONNECTED, CLIENT_FED, CLIENT_FREE, CLIENT_WAITING, MAX_FATES, client_free, client_init,
-                    client_open, client_room, client_t, client_write, fate_t, feed_pump, feed_start)
+from .feed cimport (CLIENT_CONNECTED, CLIENT_FED, CLIENT_FREE, CLIENT_WAITING, client_free, client_init,
+                    client_open, client_room, client_t, client_write, feed_pump, feed_start)
 from .instant cimport instant_t
 from .intake cimport (INTAKE_COME_AGAIN, INTAKE_HELD, INTAKE_REFUSED_UNLOGGED, INTAKE_REPEATED,
                       intake_add_session, intake_drain, intake_forget_held, intake_free, intake_holds, intake_init,
                       intake_settle, intake_submit, intake_verdict, submission_t)
-from .journal cimport DIRECTION_OUT, Journal, journal_at, journal_commit, journal_find, journal_reserve, journal_t
-from .orders cimport (ORDER_IN_DOUBT, ORDER_REFUSED, ORDER_UNKNOWN, order_t, orders_by_client, orders_by_session,
-                      orders_clordid)
+from .journal cimport Journal, journal_at, journal_commit, journal_reserve, journal_t
+from .orders cimport ORDER_IN_DOUBT, ORDER_REFUSED, order_t, orders_by_client, orders_clordid
 from .parser cimport message_t
 from .receiver cimport (RECEIVER_DIVERGED, RECEIVER_FOLLOWING, RECEIVER_IDLE, receiver_deadline, receiver_follow,
                         receiver_free, receiver_init, receiver_on_datagram, receiver_poll, receiver_stop,
                         receiver_truncated)
-from .record cimport (FLAG_APPLICATION, FLAG_ORDER, RECORD_CHECKPOINT, RECORD_EPOCH, RECORD_STATE, STATE_DOUBTS,
+from .record cimport (FLAG_APPLICATION, RECORD_CHECKPOINT, RECORD_EPOCH, RECORD_STATE, STATE_DOUBTS,
                       STATE_KILL, record_header_t, record_payload, record_payload_length)
 from .replica cimport (MAX_SESSIONS, replica_apply, replica_catch_up, replica_checkpoint, replica_checkpoints_full,
                        replica_free, replica_init, replica_next_settled, replica_rebuild, replica_route)
@@ -77,10 +76,8 @@ cdef int node_init(node_t* n, const node_config_t* config, journal_t* journal) n
     n.journal = journal
     channel_init(&n.channel, n.config.key, config.pair_id, config.role.node, config.incarnation)
     sender_init(&n.sender, &n.config.sender, journal, &n.channel)
-    n.fates.entries = <fate_t*>calloc(MAX_FATES, sizeof(fate_t))
     n.notes = <ring_t*>malloc(RING_HEADER_BYTES + NOTE_RING_BYTES)
-    if n.fates.entries is NULL or n.notes is NULL or receiver_init(&n.receiver, &n.config.receiver, journal,
-                                                                   &n.channel) != 0:
+    if n.notes is NULL or receiver_init(&n.receiver, &n.config.receiver, journal, &n.channel) != 0:
         return -1
     ring_init(n.notes, RING_HEADER_BYTES + NOTE_RING_BYTES)
     for i in range(MAX_CLIENT_CONNECTIONS):
@@ -97,7 +94,6 @@ cdef void node_free(node_t* n) noexcept nogil:
     replica_free(&n.replica)
     for i in range(MAX_CLIENT_CONNECTIONS):
         client_free(&n.clients[i])
-    free(n.fates.entries)
     free(n.notes)
 
 

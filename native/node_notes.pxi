@@ -66,7 +66,6 @@ cdef void session_told(void* context, session_t* session, session_event event, u
             n.links[i].resent += 1
         else:
             n.links[i].gap_filled += 1
-        remember_fate(n, session, a, FATE_RESENT if event == EVENT_RESENT else FATE_GAP_FILLED)
         return
     if event == EVENT_READY:
         a = n.links[i].resent
@@ -76,28 +75,3 @@ cdef void session_told(void* context, session_t* session, session_event event, u
     note_with_text(n, NOTE_SESSION, i, event, a, b, session.text if event == EVENT_LOGGED_OUT
                    or event == EVENT_STOPPED or event == EVENT_REJECT_RECEIVED
                    or (event == EVENT_DISCONNECTED and a == DISCONNECT_LOGON_REFUSED) else NULL)
-
-
-cdef void remember_fate(node_t* n, session_t* session, uint64_t seq, uint8_t kind) noexcept nogil:
-    cdef const record_header_t* record = journal_find(n.journal, session.config.index, DIRECTION_OUT, seq)
-    cdef order_t* order
-    cdef fate_t* fate
-    if record is NULL or not record.flags & FLAG_ORDER:
-        return
-    order = orders_by_session(&n.replica.orders, session.config.index, record_payload(record) + (record.aux >> 16),
-                              record.aux & 0xFFFF)
-    # A counterparty may ask again for what it has answered: that order's fate is known.
-    if order is not NULL and order.last_in_seq != 0:
-        return
-    if order is not NULL and kind == FATE_GAP_FILLED:
-        order.state = ORDER_UNKNOWN
-    if n.fates.count == MAX_FATES:
-        n.fates.overflowed += 1
-        return
-    fate = &n.fates.entries[n.fates.count]
-    fate.seq = seq
-    fate.client = record.client
-    fate.generation = session.generation
-    fate.session = session.config.index
-    fate.kind = kind
-    n.fates.count += 1

@@ -4,7 +4,8 @@
 cdef size_t node_session_tx_peek(node_t* n, uint16_t session, const uint8_t** data) noexcept nogil:
     if n.sender.epoch == 0:
         return 0
-    if n.links[session].sync or role_may_have_handed_over(&n.role):
+    if (n.links[session].sync or role_may_have_handed_over(&n.role)
+            or n.replica.sessions[session].gap_fill_lsn > n.released_lsn):
         return session_tx_peek(&n.replica.sessions[session], n.released_lsn, data)
     return session_tx_peek(&n.replica.sessions[session], NEVER, data)
 

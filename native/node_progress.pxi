@@ -107,7 +107,7 @@ cdef void node_settle(node_t* n, const instant_t* now) noexcept nogil:
     n.feeds_behind = 0
     for slot in range(MAX_CLIENT_CONNECTIONS):
         if n.clients[slot].phase == CLIENT_FED:
-            n.feeds_behind |= feed_pump(&n.clients[slot], &n.replica, &n.fates, n.released_lsn)
+            n.feeds_behind |= feed_pump(&n.clients[slot], &n.replica, n.released_lsn)
     tell_stall(n)
 
 

@@ -45,7 +45,6 @@ cdef void promote(node_t* n, const instant_t* now) noexcept nogil:
     n.promotion_due = 0
     # Everything inherited is this node's truth now; what must still wait for an acknowledgement is new.
     n.released_lsn = min(inherited, n.journal.flushed_lsn) if n.config.flush_before_release else inherited
-    n.fates.count = 0
     sender_start(&n.sender, n.role.epoch)
     n.flush_first_lsn = 0
     for i in range(n.replica.session_count):

@@ -41,6 +41,9 @@ cdef enum state_kind:
     STATE_LIMITS = 4       # payload: risk limits of `client`
     # an operator's word on the session's orders in doubt; payload: u8 1 the counterparty has none, 0 nobody knows
     STATE_DOUBTS = 5
+    # what the answer to a ResendRequest did with our MsgSeqNums; payload: first u64, next u64 (that behind the last),
+    # fate_kind u64
+    STATE_RESEND = 6
 
 
 # 48 bytes, no implicit padding.

@@ -8,6 +8,7 @@ May depend on: journal, session, orders, risk, parser. Never does I/O, never rea
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from .doubt cimport doubts_t
+from .fates cimport fates_t
 from .journal cimport journal_t
 from .orders cimport order_t, order_table_t
 from .parser cimport field_t, message_t
@@ -53,6 +54,7 @@ cdef struct replica_t:
     reset_t* resets
     uint32_t reset_count
     doubts_t doubts
+    fates_t fates
     roster_t roster
     unrouted_t unrouted[MAX_UNROUTED]   # a ring
     uint64_t unrouted_count

@@ -8,19 +8,20 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memmove, memset
 
-from .clientwire cimport REJECT_CANCELED
+from .clientwire cimport FATE_GAP_FILLED, REJECT_CANCELED
 from .crc32c cimport crc32c
 from .doubt cimport (asks_for_status, doubt_body, doubt_msg_type, doubts_add, doubts_free, doubts_full, doubts_init,
                      refuses_question, says_unknown_order)
-from .journal cimport journal_at, journal_t
-from .orders cimport (ORDER_IN_DOUBT, ORDER_NOT_THERE, ORDER_OTHER, ORDER_UNKNOWN, order_in_doubt, order_t,
-                      orders_by_client, orders_forget, orders_free, orders_init, orders_insert, orders_original,
-                      orders_route, orders_update)
+from .fates cimport fates_add, fates_forget, fates_free, fates_init
+from .journal cimport DIRECTION_OUT, journal_at, journal_find, journal_t
+from .orders cimport (ORDER_IN_DOUBT, ORDER_NOT_THERE, ORDER_OTHER, ORDER_SENT, ORDER_UNKNOWN, order_in_doubt,
+                      order_t, orders_by_client, orders_by_session, orders_forget, orders_free, orders_init,
+                      orders_insert, orders_original, orders_route, orders_update)
 from .parser cimport (PARSE_GARBLED, PARSE_OK, field_decimal_e8, field_t, find_field, message_t, parse_fields,
                       parse_message)
 from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_RESET, RECORD_CHECKPOINT, RECORD_DOUBT, RECORD_EPOCH,
                       RECORD_IN, RECORD_OUT, RECORD_REJECTED, RECORD_STATE, STATE_DOUBTS, STATE_KILL, STATE_LIMITS,
-                      STATE_SET_SEQ, record_header_t, record_payload, record_payload_length)
+                      STATE_RESEND, STATE_SET_SEQ, record_header_t, record_payload, record_payload_length)
 from .risk cimport MAX_CLIENTS, risk_forget, risk_init, risk_on_open_change, risk_on_order, risk_on_state
 from .roster cimport ROSTER_FITS, roster_compare
 from .session cimport session_apply, session_forget, session_free
@@ -44,7 +45,7 @@ cdef int replica_init(replica_t* r, journal_t* journal, uint64_t order_capacity)
     r.journal = journal
     risk_init(&r.risk)
     r.resets = <reset_t*>calloc(MAX_RESETS, sizeof(reset_t))
-    if (r.resets is NULL or doubts_init(&r.doubts) != 0
+    if (r.resets is NULL or doubts_init(&r.doubts) != 0 or fates_init(&r.fates) != 0
             or orders_init(&r.orders, journal, order_capacity) != 0):
         return -1
     return 0
@@ -57,6 +58,7 @@ cdef void replica_free(replica_t* r) noexcept nogil:
     r.session_count = 0
     orders_free(&r.orders)
     doubts_free(&r.doubts)
+    fates_free(&r.fates)
     free(r.resets)
     r.resets = NULL
 
@@ -106,6 +108,7 @@ cdef void replica_rebuild(replica_t* r) noexcept nogil:
     r.reset_count = 0
     r.doubts.count = 0
     r.doubts.not_there = 0
+    fates_forget(&r.fates)
     r.unrouted_count = 0
     r.roster.fit = ROSTER_FITS
     r.roster.early = 0
@@ -372,8 +375,25 @@ cdef void apply_state(replica_t* r, const record_header_t* record) noexcept nogi
         r.skipped[record.session] = 1
     elif record.aux == STATE_DOUBTS:
         settle_by_hand(r, record.session, record_payload_length(record) != 0 and record_payload(record)[0] != 0)
+    elif record.aux == STATE_RESEND and record_payload_length(record) >= 3 * sizeof(uint64_t):
+        apply_resend(r, record.session, <const uint64_t*>record_payload(record))
     elif record.aux == STATE_KILL or record.aux == STATE_LIMITS:
         risk_on_state(&r.risk, record)
+
+
+cdef void apply_resend(replica_t* r, uint16_t session, const uint64_t* span) noexcept nogil:
+    """`span`: first, next, fate_kind. Where the counterparty has answered, a resend changes nothing."""
+    cdef const record_header_t* record
+    cdef order_t* order
+    cdef uint64_t seq
+    fates_add(&r.fates, session, r.sessions[session].generation, span[0], span[1], <uint16_t>span[2])
+    for seq in range(span[0], min(span[1], r.sessions[session].next_out)):
+        record = journal_find(r.journal, session, DIRECTION_OUT, seq)
+        if record is NULL or not record.flags & FLAG_ORDER:
+            continue
+        order = orders_by_session(&r.orders, session, record_payload(record) + (record.aux >> 16), record.aux & 0xFFFF)
+        if order is not NULL and order.last_in_seq == 0 and order.seq == seq:
+            order.state = ORDER_UNKNOWN if span[2] == FATE_GAP_FILLED else ORDER_SENT
 
 
 cdef void settle_by_hand(replica_t* r, uint16_t session, bint not_there) noexcept nogil:

@@ -157,6 +157,9 @@ cdef struct session_t:
 
     # Of the present connection.
     session_state state
+    # LSN of the latest record of orders that a gap fill passes over; it goes nowhere before that is released, whatever
+    # the session's mode
+    uint64_t gap_fill_lsn
     uint8_t text[256]                # Text (58) of the last Logout or Reject, NUL-terminated, for events
     void* private                    # transmit queue, resend cursor, timers, queued messages: see session.pyx
 

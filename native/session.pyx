@@ -14,6 +14,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset, strlen
 
+from .clientwire cimport FATE_GAP_FILLED, FATE_RESENT
 from .dictionary cimport CHECK_ALL, CHECK_UNKNOWN_MESSAGES, Dictionary, dictionary_t, dictionary_validate
 from .encoder cimport (TIMESTAMP_BYTES, encode_bound, encode_message, encode_resend, encode_t, template_init,
                        write_uint, write_utc_timestamp)
@@ -22,7 +23,7 @@ from .journal cimport DIRECTION_OUT, Journal, journal_commit, journal_find, jour
 from .parser cimport (GARBLED_FIELD, MAX_MESSAGE_BYTES, PARSE_GARBLED, PARSE_INCOMPLETE, field_is, field_t,
                       field_uint, field_utc_timestamp, find_field, message_t, parse_message, parse_status)
 from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_POSS_DUP, FLAG_RESET, RECORD_IN, RECORD_OUT, RECORD_STATE,
-                      STATE_RESET, STATE_SET_SEQ, record_header_t, record_payload, record_payload_length)
+                      STATE_RESEND, STATE_RESET, STATE_SET_SEQ, record_header_t, record_payload, record_payload_length)
 from .tags cimport *
 from .txqueue cimport (tx_clear, tx_consume, tx_free, tx_init, tx_peek, tx_push, tx_push_scratch, tx_queue_t, tx_room,
                        tx_scratch)
@@ -64,6 +65,7 @@ cdef struct private_t:
     uint32_t early_used
     uint64_t resend_next          # answering a ResendRequest: next number to look at; 0: none
     uint64_t resend_end
+    uint64_t resent[2]            # orders from [0] to below [1] went again, and no record says so yet; [1] 0: none
     uint64_t gap_until            # inbound gap: numbers below this one are missing; 0: none
     uint64_t gap_asked            # asked for up to here, or kept
     bint gap_open_ended           # the last ResendRequest had EndSeqNo=0
@@ -233,6 +235,8 @@ cdef void forget_connection(session_t* s, const instant_t* now) noexcept nogil:
     p.early_count = 0
     p.early_used = 0
     p.resend_next = 0
+    p.resent[1] = 0
+    s.gap_fill_lsn = 0
     p.gap_until = 0
     p.gap_asked = 0
     p.early_lost = 0

@@ -48,6 +48,7 @@ cdef void continue_resend(session_t* s) noexcept nogil:
     cdef uint64_t seq = p.resend_next
     cdef uint32_t budget = RESEND_SCAN
     if seq == 0:
+        log_resent(s)
         return
     while seq <= p.resend_end and budget:
         budget -= 1
@@ -56,8 +57,9 @@ cdef void continue_resend(session_t* s) noexcept nogil:
             if gap_start and not queue_gap_fill(s, gap_start, seq, gap_lsn):
                 break
             gap_start = 0
-            if not queue_resend(s, record):
+            if not resent_continues(s, record) or not queue_resend(s, record):
                 break
+            note_resent(s, record)
             tell(s, EVENT_RESENT, seq, 0)
         else:
             if gap_start == 0:
@@ -70,6 +72,7 @@ cdef void continue_resend(session_t* s) noexcept nogil:
     p.resend_next = gap_start if gap_start else seq
     if p.resend_next > p.resend_end:
         p.resend_next = 0
+    log_resent(s)
 
 
 cdef bint goes_again(const session_t* s, const record_header_t* record) noexcept nogil:
@@ -109,13 +112,18 @@ cdef bint queue_gap_fill(session_t* s, uint64_t first, uint64_t next_seq, uint64
     cdef uint32_t bound
     cdef uint64_t seq
     cdef const record_header_t* record
+    cdef bint orders = passes_over_orders(s, first, next_seq)
     body.length = 0
     body_char(&body, TAG_GAP_FILL_FLAG, c'Y')
     body_uint(&body, TAG_NEW_SEQ_NO, next_seq)
     bound = encode_bound(&s.header, body.length)
     place = tx_scratch(&p.tx, bound) if tx_room(&p.tx) > ROOM_FOR_SESSION else NULL
-    if place is NULL:
+    # In the log first: what the counterparty does not ask for again must be known to every later primary.
+    if place is NULL or (orders and not log_resend(s, first, next_seq, FATE_GAP_FILLED)):
         return 0
+    if orders:
+        s.gap_fill_lsn = s.journal.last_lsn
+        lsn = s.gap_fill_lsn
     memset(&e, 0, sizeof(e))
     e.msg_type = b"4"
     e.msg_type_length = 1
@@ -133,3 +141,45 @@ cdef bint queue_gap_fill(session_t* s, uint64_t first, uint64_t next_seq, uint64
         if record is not NULL and record.flags & FLAG_APPLICATION:
             tell(s, EVENT_GAP_FILLED, seq, 0)
     return 1
+
+
+cdef bint passes_over_orders(const session_t* s, uint64_t first, uint64_t next_seq) noexcept nogil:
+    cdef const record_header_t* record
+    cdef uint64_t seq
+    for seq in range(first, next_seq):
+        record = journal_find(s.journal, s.config.index, DIRECTION_OUT, seq)
+        if record is not NULL and record.flags & FLAG_ORDER:
+            return 1
+    return 0
+
+
+cdef bint resent_continues(session_t* s, const record_header_t* record) noexcept nogil:
+    """The record of what went again before, if this is not the next of them. False: no space for it now."""
+    cdef private_t* p = inside(s)
+    if p.resent[1] and p.resent[1] != record.seq:
+        log_resent(s)
+    return p.resent[1] == 0 or p.resent[1] == record.seq
+
+
+cdef void note_resent(session_t* s, const record_header_t* record) noexcept nogil:
+    """Consecutive orders become one record. It comes after them: one that gets lost is asked for again, or answered."""
+    cdef private_t* p = inside(s)
+    if record.flags & FLAG_ORDER:
+        if p.resent[1] == 0:
+            p.resent[0] = record.seq
+        p.resent[1] = record.seq + 1
+
+
+cdef void log_resent(session_t* s) noexcept nogil:
+    cdef private_t* p = inside(s)
+    if p.resent[1] and log_resend(s, p.resent[0], p.resent[1], FATE_RESENT):
+        p.resent[1] = 0
+
+
+cdef bint log_resend(session_t* s, uint64_t first, uint64_t next_seq, uint64_t kind) noexcept nogil:
+    """False: the journal has no space now."""
+    cdef uint64_t span[3]
+    span[0] = first
+    span[1] = next_seq
+    span[2] = kind
+    return append_state(s, STATE_RESEND, 0, <const uint8_t*>span, sizeof(span)) == 0

@@ -7,7 +7,7 @@ from libc.string cimport memcmp, memset, strlen
 
 from .crc32c cimport crc32c
 from .journal cimport DIRECTION_OUT, journal_at, journal_find, journal_t
-from .record cimport record_header_t
+from .record cimport FLAG_ORDER, RECORD_STATE, STATE_RESEND, record_header_t, record_payload
 
 cdef enum:
     SOH = 1
@@ -125,7 +125,11 @@ cdef void truth_released(truth_t* t, uint8_t node, uint32_t epoch, uint8_t sessi
         if t.releaser[epoch] and t.releaser[epoch] != node + 1:
             fail(t, BROKEN_TWO_RELEASE, "two nodes release in epoch %u", epoch, 0)
         t.releaser[epoch] = node + 1
-    if kind is NULL or seq == 0 or seq >= TRUE_NUMBERS or kind[0] == c'4':      # gap fill gives no number
+    if kind is not NULL and kind[0] == c'4':      # gap fill gives no number
+        if other is not NULL and not t.lossy:
+            check_gap_fill(t, session, seq, scan_uint(message, size, "36"), own, other)
+        return
+    if kind is NULL or seq == 0 or seq >= TRUE_NUMBERS:
         return
     order = <uint32_t>(truth_order_of(t, scan_tag(message, size, "11", &length), length) + 1)
     number = &t.numbers[session * TRUE_NUMBERS + seq]
@@ -158,6 +162,33 @@ cdef void check_release(truth_t* t, uint8_t session, uint64_t seq, journal_t* ow
     if copy is NULL or copy.epoch != record.epoch or copy.crc != record.crc:
         fail(t, BROKEN_RELEASE_RULE, "MsgSeqNum %u (LSN %u) was released, and the other node in sync does not hold it",
              <uint32_t>seq, <uint32_t>record.lsn)
+
+
+cdef void check_gap_fill(truth_t* t, uint8_t session, uint64_t first, uint64_t next_seq, journal_t* own,
+                         journal_t* other) noexcept nogil:
+    """The other node in sync knows that the orders in it were passed over."""
+    cdef const record_header_t* record = NULL
+    cdef const record_header_t* copy
+    cdef uint64_t lsn
+    cdef bint orders = 0
+    for lsn in range(first, next_seq):
+        record = journal_find(own, session, DIRECTION_OUT, lsn)
+        if record is not NULL and record.flags & FLAG_ORDER:
+            orders = 1
+    if not orders:
+        return
+    lsn = own.last_lsn
+    while lsn:
+        record = journal_at(own, lsn)
+        if (record is not NULL and record.kind == RECORD_STATE and record.aux == STATE_RESEND
+                and record.session == session and (<const uint64_t*>record_payload(record))[0] == first
+                and (<const uint64_t*>record_payload(record))[1] == next_seq):
+            break
+        lsn -= 1
+    copy = journal_at(other, lsn) if lsn else NULL
+    if copy is NULL or copy.epoch != record.epoch or copy.crc != record.crc:
+        fail(t, BROKEN_RELEASE_RULE, "a gap fill from MsgSeqNum %u was released, and the other node in sync does not "
+             "know what became of orders up to %u", <uint32_t>first, <uint32_t>next_seq - 1)
 
 
 cdef void truth_logged(truth_t* t, uint8_t node, const record_header_t* record) noexcept nogil:

@@ -14,7 +14,7 @@ from gateway.native import record as names
 from gateway.native.journal import Journal, Record
 
 NS_PER_S = 1_000_000_000
-STATE_NAMES = {1: "RESET", 2: "SET_SEQ", 3: "KILL", 4: "LIMITS", 5: "DOUBTS"}
+STATE_NAMES = {1: "RESET", 2: "SET_SEQ", 3: "KILL", 4: "LIMITS", 5: "DOUBTS", 6: "RESEND"}
 FLAG_NAMES = {
     names.APPLICATION: "APPLICATION",
     names.ORDER: "ORDER",

@@ -120,10 +120,23 @@ MUTATIONS = (
     ),
     Mutation(
         "a gap fill is told as sent again",
-        "node",
-        "        remember_fate(n, session, a, FATE_RESENT if event == EVENT_RESENT else FATE_GAP_FILLED)\n",
-        "        remember_fate(n, session, a, FATE_RESENT)\n",
-        "node_notes.pxi",
+        "session",
+        "(orders and not log_resend(s, first, next_seq, FATE_GAP_FILLED)):\n",
+        "(orders and not log_resend(s, first, next_seq, FATE_RESENT)):\n",
+        "session_resend.pxi",
+    ),
+    Mutation(
+        "a new primary does not know what an earlier one gap-filled",
+        "replica",
+        "        doubt_again(r)\n        roster_compare(",
+        "        doubt_again(r)\n        fates_forget(&r.fates)\n        roster_compare(",
+    ),
+    Mutation(
+        "a gap fill does not wait for its record",
+        "session",
+        "        s.gap_fill_lsn = s.journal.last_lsn\n        lsn = s.gap_fill_lsn\n",
+        "        s.gap_fill_lsn = 0\n",
+        "session_resend.pxi",
     ),
     Mutation(
         "accepted is told before the release",

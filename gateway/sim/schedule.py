@@ -37,6 +37,7 @@ SHORT_STATES = (
 )
 TRIGGERED = 0.4  # of the faults that are not the first
 ASYNC = 0.2  # of the runs
+ABSENCE = 0.06  # of the runs
 # How often each kind is drawn, in proportion; 4 where nothing is said.
 WEIGHTS = {
     "kill": 14,
@@ -94,7 +95,7 @@ def scenario_of(seed: int) -> Scenario:
         "order_every_ns": chance.choice((2, 10, 30, 60)) * MS,
         "flush_every_ns": (200 if durability == 0 else chance.choice((1, 5))) * MS,
         "faults_end_ns": FAULTS_END_NS,
-        "resend_max_age_ns": chance.choice((60_000, 60_000, 30)) * MS,
+        "resend_max_age_ns": chance.choice((60_000, 60_000, 30, 1)) * MS,
     }
     if chance.random() < ASYNC:
         options["sync"] = False
@@ -102,7 +103,23 @@ def scenario_of(seed: int) -> Scenario:
     count = chance.choice((1, 1, 2, 2, 2, 3, 4, 6))
     faults = sorted((_draw(chance) for _ in range(count)), key=lambda fault: fault.at_ns)
     faults[1:] = [_waiting(chance, fault) if chance.random() < TRIGGERED else fault for fault in faults[1:]]
+    if chance.random() < ABSENCE:
+        options["resend_max_age_ns"] = MS
+        faults = _absence(chance, options["clients"])
     return Scenario(seed, options, tuple(faults))
+
+
+def _absence(chance: random.Random, clients: int) -> list[Fault]:
+    """Orders do not reach the counterparty, and two new primaries follow each other while the clients are away."""
+    at = chance.randrange(60 * MS, 200 * MS)
+    away = at + chance.randrange(10 * MS)
+    change = chance.choice(("kill", "takeover", "switchover"))
+    return [
+        Fault(at, "cut_broker", 0, 60 * MS, 3),
+        *(Fault(away, "client_crash", client, chance.randrange(500 * MS, 900 * MS), 0) for client in range(clients)),
+        Fault(away + chance.randrange(10 * MS), "kill", 0, chance.randrange(1, 60) * MS, 0),
+        Fault(away + chance.randrange(200 * MS, 400 * MS), change, chance.randrange(2), 20 * MS, 0),
+    ]
 
 
 def _waiting(chance: random.Random, fault: Fault) -> Fault:

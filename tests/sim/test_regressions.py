@@ -10,27 +10,32 @@ from gateway.sim.replay import from_text
 FOUND = {
     "a ResendRequest that got no answer was never sent again: the session stayed in recovery for ever": (
         '{"seed":513,"options":{"sessions":1,"clients":2,"durability":0,"refuses_second":false,"watch":true,'
-        '"order_every_ns":30000000,"flush_every_ns":200000000,"faults_end_ns":428958120,"resend_max_age_ns":30000000},'
-        '"faults":[[9958120,"broker_deaf",0,46000000,0,""],[40586212,"kill",0,9170151,0,""]]}'
+        '"order_every_ns":30000000,"flush_every_ns":200000000,"faults_end_ns":428958120,'
+        '"resend_max_age_ns":30000000},"faults":[[9958120,"broker_deaf",0,46000000,0,""],[40586212,"kill",0,'
+        '9170151,0,""]]}'
     ),
     "a log that lost everything to a power failure did not skip ahead, because it stood at MsgSeqNum 1": (
-        '{"seed":1272,"options":{"faults_end_ns":338344410},"faults":[[4344410,"power",0,8000000,0,""]]}'
+        '{"seed":1272,"options":{"sessions":2,"clients":1,"durability":1,"refuses_second":true,"watch":true,'
+        '"order_every_ns":10000000,"flush_every_ns":5000000,"faults_end_ns":338344410,'
+        '"resend_max_age_ns":60000000000},"faults":[[4344410,"power",0,8000000,0,""]]}'
     ),
     "after a clock was set back, resends had a SendingTime before their OrigSendingTime and were rejected": (
-        '{"seed":3133,"options":{"clients":1,"faults_end_ns":405327918},"faults":['
-        '[120964973,"wall_jump",0,6323021,909774,""],[289467469,"broker_asks_all",1,8000000,0,""]]}'
+        '{"seed":3133,"options":{"sessions":1,"clients":1,"durability":0,"refuses_second":true,"watch":false,'
+        '"order_every_ns":30000000,"flush_every_ns":200000000,"faults_end_ns":405327918,'
+        '"resend_max_age_ns":60000000000},"faults":[[120964973,"wall_jump",0,6323021,909774,""],[289467469,'
+        '"broker_asks_all",1,8000000,0,""]]}'
     ),
     "a switchover to an epoch claimed in vain before was taken for the claim; two takeovers skipped to one number": (
         '{"seed":626,"options":{"sessions":1,"clients":2,"durability":1,"refuses_second":true,"watch":true,'
         '"order_every_ns":30000000,"flush_every_ns":5000000,"faults_end_ns":700000000,'
-        '"resend_max_age_ns":60000000000,"sync":false},"faults":[[200481480,"tripwire",1,5000000,0,""],'
-        '[352480155,"cut_path",2,132000000,2,""],[370883410,"switchover",0,5143721,0,""]]}'
+        '"resend_max_age_ns":60000000000,"sync":false},"faults":[[200481480,"tripwire",1,5000000,0,""],[352480155,'
+        '"cut_path",2,132000000,2,""],[370883410,"switchover",0,5143721,0,""]]}'
     ),
     "a standby's new life that showed first on the tripwire went on as the old one, whose acknowledgements counted": (
         '{"seed":263,"options":{"sessions":1,"clients":3,"durability":2,"refuses_second":false,"watch":true,'
         '"order_every_ns":30000000,"flush_every_ns":1000000,"faults_end_ns":700000000,'
-        '"resend_max_age_ns":60000000000},"faults":[[359537000,"bad_paths",0,271558000,0,""],'
-        '[454551000,"solo",0,108391000,0,""]]}'
+        '"resend_max_age_ns":60000000000},"faults":[[359537000,"bad_paths",0,271558000,0,""],[454551000,"solo",0,'
+        '108391000,0,""]]}'
     ),
     "a superseded primary of an async session sends on until it hears of it, as designed; no order is lost": (
         '{"seed":51805,"options":{"sessions":1,"clients":1,"durability":1,"refuses_second":true,"watch":true,'
@@ -40,8 +45,8 @@ FOUND = {
     "while an async session was handed over, what had no acknowledgement yet still left: its number was used again": (
         '{"seed":1015729,"options":{"sessions":1,"clients":2,"durability":1,"refuses_second":true,"watch":true,'
         '"order_every_ns":5000000,"flush_every_ns":1000000,"faults_end_ns":495792891,"resend_max_age_ns":30000000,'
-        '"sync":false},"faults":[[218762125,"switchover",0,7000000,0,"session logon sent"],'
-        '[378792891,"broker_drop",0,8000000,0,""]]}'
+        '"sync":false},"faults":[[218762125,"switchover",0,7000000,0,"session logon sent"],[378792891,'
+        '"broker_drop",0,8000000,0,""]]}'
     ),
     "an async session whose first Logon was lost with the power did not skip ahead of it": (
         '{"seed":1015802,"options":{"sessions":1,"clients":2,"durability":2,"refuses_second":false,"watch":true,'
@@ -51,9 +56,8 @@ FOUND = {
     "a JOIN that was delayed on the way undid a later one: the standby followed, and its primary did not know": (
         '{"seed":21075,"options":{"sessions":1,"clients":1,"durability":1,"refuses_second":false,"watch":true,'
         '"order_every_ns":2000000,"flush_every_ns":5000000,"faults_end_ns":502751433,"resend_max_age_ns":30000000},'
-        '"faults":[[14404783,"pause",1,44685659,0,""],[21751433,"switchover",0,6000000,0,""],'
-        '[52545311,"kill",1,8000000,0,"session disconnected"],'
-        '[44938585,"slow_paths",0,174000000,0,"session recovering"]]}'
+        '"faults":[[14404783,"pause",1,44685659,0,""],[21751433,"switchover",0,6000000,0,""],[52545311,"kill",1,'
+        '8000000,0,"session disconnected"],[44938585,"slow_paths",0,174000000,0,"session recovering"]]}'
     ),
     "durability every: a standby was declared in sync by what it had received, not by what was on its disk": (
         '{"seed":25654,"options":{"sessions":1,"clients":2,"durability":2,"refuses_second":false,"watch":false,'
@@ -62,8 +66,16 @@ FOUND = {
     ),
     "a standby that lost power came back before its peer, itself held up, had taken over: the tail is forgotten": (
         '{"seed":3785,"options":{"sessions":1,"clients":2,"durability":1,"refuses_second":false,"watch":true,'
-        '"order_every_ns":1000000,"flush_every_ns":5000000,"faults_end_ns":1000000000},'
-        '"faults":[[26179000,"power",0,5984000,0,""],[67313000,"pause",1,355529000,0,""]]}'
+        '"order_every_ns":1000000,"flush_every_ns":5000000,"faults_end_ns":1000000000,'
+        '"resend_max_age_ns":60000000000},"faults":[[26179000,"power",0,5984000,0,""],[67313000,"pause",1,'
+        '355529000,0,""]]}'
+    ),
+    "what a resend had gap-filled was not in the log: after another takeover a client was not told of its order": (
+        '{"seed":10024978,"options":{"sessions":1,"clients":2,"durability":1,"refuses_second":false,"watch":false,'
+        '"order_every_ns":10000000,"flush_every_ns":1000000,"faults_end_ns":700000000,'
+        '"resend_max_age_ns":60000000000},"faults":[[1512746,"bad_paths",1,301237062,0,""],[4613660,"wall_jump",0,'
+        '250208653,947651,""],[170165087,"pause",0,61291529,0,""],[76887737,"client_crash",1,365591527,0,'
+        '"session logon sent"],[313698266,"kill",1,40877278,0,"joining"],[483697235,"cut_path",3,773469288,2,""]]}'
     ),
 }
 

@@ -1,7 +1,11 @@
 """Answering a ResendRequest (35=2): application messages go again, everything else becomes gap fill."""
 
+import struct
+
 import pytest
 
+from gateway.native import clientwire as wire
+from gateway.native import record as names
 from tests.support.sessions import SECOND, Line, Scripted, clordids, fields_of, messages_in
 
 
@@ -134,6 +138,28 @@ def test_a_resend_is_not_released_before_the_record_it_repeats():
     assert peer.session.output(released, *peer.clock.now) == b""
     both = messages_in(peer.session.output(None, *peer.clock.now))
     assert [fields_of(message).get(43) for message in both] == [None, "Y"]
+
+
+def test_what_a_resend_did_to_orders_is_in_the_log():
+    peer = Scripted("initiator", resend_max_age_ns=10 * SECOND).logged_on()
+    old = orders(peer, 2)
+    peer.clock.move(11)
+    young = orders(peer, 2)
+    peer.say("2", b"7=%d\x0116=0\x01" % old[0])
+    states = [record for record in peer.session.journal.records() if record.kind == names.STATE]
+    spans = [struct.unpack("<3Q", record.payload) for record in states]
+    assert spans == [(old[0], young[0], wire.FateKind.GAP_FILLED), (young[0], young[1] + 1, wire.FateKind.RESENT)]
+
+
+def test_a_gap_fill_over_orders_is_not_released_before_the_record_of_it():
+    peer = Scripted("initiator", resend_max_age_ns=10 * SECOND).logged_on()
+    old = orders(peer, 2)
+    peer.clock.move(11)
+    peer.heard()
+    released = peer.session.journal.last_lsn
+    peer.say("2", b"7=%d\x0116=0\x01" % old[0])
+    assert peer.session.output(released, *peer.clock.now) == b""
+    assert shape(peer.heard()) == [("4", old[0], old[1] + 1)]
 
 
 def test_asking_twice_gets_everything_twice_at_most(peer):
