@@ -97,7 +97,8 @@ cdef void accept_logon(session_t* s, const message_t* m, bint wants_reset) noexc
         append_in(s, m, m.seq + 1, 0)
     enter(s, SESSION_RECOVERING)
     send_logon(s, wants_reset)
-    finish_logon(s, m)
+    if not p.closing:
+        finish_logon(s, m)
 
 
 cdef void complete_logon(session_t* s, const message_t* m, bint reset) noexcept nogil:
@@ -191,7 +192,8 @@ cdef void send_logon(session_t* s, bint reset) noexcept nogil:
         repeat_logon(s, &body)
     else:
         p.burn_logon = 0
-        send_plain(s, c'A', &body)
+        if send_plain(s, c'A', &body) == 0:       # else it would wait in vain for an answer
+            close_session(s, DISCONNECT_PROTOCOL)
 
 
 cdef bint fill_logon(session_t* s, body_t* body, uint64_t seq) noexcept nogil:

@@ -37,6 +37,7 @@ class CampaignOptions:
     worlds: tuple[WorldOptions, ...]  # taken in turns
     rounds_a_world: int
     kinds: frozenset[Kind]
+    keep: bool = False  # the files of worlds in which all went well, too
 
 
 class Campaign:
@@ -76,7 +77,7 @@ class Campaign:
                 self.summary.add(result)
                 self._tell(result)
                 number += 1
-        if passed:
+        if passed and not options.keep:
             shutil.rmtree(directory)
         return number
 

@@ -61,6 +61,7 @@ def chaos(
     suspect_after: Annotated[int, typer.Option(min=20, help="suspect_after of the pair, ms.")] = SUSPECT_AFTER_MS,
     orders: Annotated[Path, typer.Option(help="CSV file of orders, sent over and over.")] = SAMPLE_ORDERS,
     directory: Annotated[Path | None, typer.Option("--dir", help="Where worlds are kept that failed.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep every world's files.")] = False,
     json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
 ) -> None:
     """Let faults loose on a pair of real processes, round by round, and audit each.
@@ -79,7 +80,7 @@ def chaos(
         rounds = ENDLESS_ROUNDS if minutes is not None else 20
     place = directory.resolve() if directory is not None else Path(tempfile.mkdtemp(prefix="gateway-chaos-"))
     kinds = frozenset(fault) if fault else frozenset(Kind)
-    options = CampaignOptions(place, seed, first, rounds, minutes, worlds, world_rounds, kinds)
+    options = CampaignOptions(place, seed, first, rounds, minutes, worlds, world_rounds, kinds, keep)
     repeat = _command(seed, mode, engine, register, fault, world_rounds, suspect_after)
 
     def tell(result: RoundResult) -> None:

@@ -1,14 +1,17 @@
 """Logging on: both roles, both versions, what is refused, and a Logon that had no answer."""
 
 import base64
+import contextlib
 import hmac
 
 import pytest
 
-from gateway.errors import ProtocolError
+from gateway.errors import JournalError, ProtocolError
+from gateway.native.journal import Journal
 from tests.support.sessions import Line, Scripted, clordids, make_session
 
 VERSIONS = pytest.mark.parametrize("version", ["FIX.4.0", "FIX.4.1", "FIX.4.2", "FIX.4.3", "FIX.4.4", "FIXT.1.1"])
+CHECKPOINT = 6  # a kind of record
 LOGON = b"98=0\x01108=30\x01"
 
 
@@ -49,6 +52,17 @@ def test_orders_wait_for_the_answer_to_the_test_request_behind_the_logon():
     assert peer.session.status == "RECOVERING"
     peer.say("0", b"112=%s\x01" % request[112].encode())
     assert peer.session.status == "READY"
+
+
+def test_a_logon_that_cannot_be_logged_ends_the_connection_so_that_it_is_tried_again():
+    journal = Journal.memory(max_records=1, max_sessions=2, max_seq=100)
+    with contextlib.suppress(JournalError):
+        while True:
+            journal.append(CHECKPOINT, 0, b"")
+    peer = Scripted("initiator", journal=journal)
+    peer.session.connected(*peer.clock.now)
+    assert peer.session.closing
+    assert peer.heard() == []
 
 
 def test_an_acceptor_takes_the_heartbeat_interval_of_the_initiator():
