@@ -1,29 +1,31 @@
 """Any number of accepted FIX sessions on one port, with asyncio: what the broker simulator's modes have in common.
 
-Finds the session of a connection from its first message, carries bytes and time, and hands application messages to the
-mode's own Counterparty. Knows nothing of orders.
+The door finds the session of a connection; this carries bytes and time, and hands application messages to the mode's
+own Counterparty. Knows nothing of orders.
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import cast
 
 import structlog
 
-from gateway.errors import GatewayError, JournalError
-from gateway.native.parser import parse
+from gateway.config.connections import Acceptor as DoorSettings
+from gateway.config.units import Address
+from gateway.errors import JournalError
 from gateway.native.session import Event, Session, SessionNotReady
+from gateway.wire.directory import Directory, Refusal, Template
+from gateway.wire.directory import Identity as Names
+from gateway.wire.door import Arrival, Door
 
 log = structlog.get_logger("broker")
 
-TAG_BEGIN_STRING, TAG_MSG_TYPE, TAG_SENDER, TAG_TARGET = 8, 35, 49, 56
-FIRST_MESSAGE_BYTES = 4096
-FIRST_MESSAGE_TIMEOUT_S = 5.0
 PREPARE_EVERY_S = 0.05
 STOP_TIMEOUT_S = 2.0
 
@@ -52,11 +54,16 @@ class Counterparty(ABC):
     def detached(self) -> None:  # noqa: B027 a mode need not care
         """The connection is gone."""
 
+    @property
+    def wants_connection(self) -> bool:
+        """Whether a connection would be taken: it has none, or gives the one it has up."""
+        return self.link is None or self._replace_connection or self.session.closing
+
     def attach(self, link: Link) -> bool:
         """Gives the session a connection. False: it has one, and keeps it."""
+        if not self.wants_connection:
+            return False
         if self.link is not None:
-            if not self._replace_connection and not self.session.closing:
-                return False
             old = self.link
             self.detach(old)
             old.transport.abort()
@@ -141,105 +148,115 @@ class Counterparty(ABC):
 
 
 class Link(asyncio.Protocol):
-    """One TCP connection: finds its session from the first message, then carries bytes."""
+    """One connection of a session."""
 
     transport: asyncio.Transport
 
-    def __init__(self, engine: Acceptor) -> None:
-        self._engine = engine
-        self._counterparty: Counterparty | None = None
-        self._buffer = bytearray()
+    def __init__(self, arrival: Arrival[Counterparty], turned_away: Callable[[], None]) -> None:
+        self._arrival = arrival
+        self._turned_away = turned_away
+        self._buffer = bytearray(arrival.received)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A connection was accepted."""
+        """Bytes can flow; some have come already."""
         self.transport = cast(asyncio.Transport, transport)
-        sock = transport.get_extra_info("socket")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._first_message_timer = asyncio.get_running_loop().call_later(FIRST_MESSAGE_TIMEOUT_S, self._too_late)
+        if self._arrival.key.attach(self):
+            self.data_received(b"")
+        else:  # another was quicker
+            self._turned_away()
+            self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Bytes arrived."""
         self._buffer += data
-        if self._counterparty is None and not self._find_session():
-            return
-        assert self._counterparty is not None
-        used = self._counterparty.receive(self._buffer)
+        used = self._arrival.key.receive(self._buffer)
         del self._buffer[:used]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        self._first_message_timer.cancel()
-        if self._counterparty is not None:
-            self._counterparty.detach(self)
+        self._arrival.key.detach(self)
+        self._arrival.ended()
 
     def eof_received(self) -> bool:
         """The other side closed: so do we."""
         return False
 
-    def _find_session(self) -> bool:
-        parsed = parse(bytes(self._buffer))
-        if parsed.status == "INCOMPLETE" and len(self._buffer) < FIRST_MESSAGE_BYTES:
-            return False
-        values = {tag: value.decode("latin-1") for tag, value in reversed(parsed.fields)}
-        identity = (values.get(TAG_BEGIN_STRING, ""), values.get(TAG_TARGET, ""), values.get(TAG_SENDER, ""))
-        counterparty = self._engine.counterparties.get(identity) if parsed.msg_type == "A" else None
-        if counterparty is None or not counterparty.attach(self):
-            self._engine.refused += 1
-            log.warning("refused", identity=":".join(identity), known=counterparty is not None)
-            self.transport.close()
-            return False
-        self._first_message_timer.cancel()
-        self._counterparty = counterparty
-        return True
-
-    def _too_late(self) -> None:
-        if self._counterparty is None:
-            self._engine.refused += 1
-            self.transport.abort()
-
 
 class Acceptor:
     """Accepts connections for its sessions until SIGTERM or SIGINT."""
 
-    def __init__(self, host: str, port: int, counterparties: list[Counterparty]) -> None:
-        self._host = host
-        self._port = port
-        self.refused = 0
-        self.counterparties = {counterparty.identity: counterparty for counterparty in counterparties}
+    def __init__(
+        self,
+        addresses: list[Address],
+        counterparties: list[Counterparty],
+        settings: DoorSettings | None = None,
+        templates: Sequence[Template[Counterparty]] = (),
+    ) -> None:
+        """Raises ConfigError: `settings` name a certificate or option that cannot be used."""
+        self._addresses = addresses
+        self._counterparties = list(counterparties)
+        directory: Directory[Counterparty] = Directory()
+        for counterparty in counterparties:
+            directory.add(Names(*counterparty.identity), counterparty)
+        for template in templates:
+            directory.add_template(replace(template, make=self._kept(template.make)))
+        self._door = Door(settings or DoorSettings(), directory, self._welcome)
+        self._starting: set[asyncio.Task[object]] = set()
+
+    def _kept(self, make: Callable[[Names], Counterparty]) -> Callable[[Names], Counterparty]:
+        """A session of a template is looked after like any other."""
+
+        def made(names: Names) -> Counterparty:
+            counterparty = make(names)
+            self._counterparties.append(counterparty)
+            return counterparty
+
+        return made
+
+    def _welcome(self, arrival: Arrival[Counterparty]) -> bool:
+        if not arrival.key.wants_connection:
+            return False
+        loop = asyncio.get_running_loop()
+        start = loop.create_task(
+            loop.connect_accepted_socket(lambda: Link(arrival, self._count_turned_away), arrival.socket)
+        )
+        self._starting.add(start)
+        start.add_done_callback(self._starting.discard)
+        return True
+
+    def _count_turned_away(self) -> None:
+        self._door.refused[Refusal.NOT_WELCOME] += 1
 
     async def run(self) -> None:
-        """Serves. Prints the port when it listens. Raises GatewayError: cannot listen."""
+        """Serves. Prints each address when it listens. Raises GatewayError: cannot listen."""
         loop = asyncio.get_running_loop()
         stopped = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
-        try:
-            server = await loop.create_server(lambda: Link(self), self._host, self._port)
-        except OSError as error:
-            raise GatewayError(f"cannot listen on {self._host}:{self._port}: {error.strerror}") from None
-        print(f"listening on {self._host}:{server.sockets[0].getsockname()[1]}", flush=True)
+        for address in self._door.open(self._addresses):
+            print(f"listening on {address}", flush=True)
         keeping = asyncio.create_task(self._keep_journals())
         await stopped.wait()
         keeping.cancel()
-        await self._stop(server)
+        await self._stop()
 
     async def _keep_journals(self) -> None:
         """The next segment of a journal is ready before the present one is full; what waited for it goes then."""
         while True:
             await asyncio.sleep(PREPARE_EVERY_S)
-            for counterparty in self.counterparties.values():
+            for counterparty in self._counterparties:
                 try:
                     counterparty.session.journal.prepare()
                 except JournalError as error:
                     log.error("journal_failed", session=":".join(counterparty.identity), error=str(error))
                 counterparty.flush()
 
-    async def _stop(self, server: asyncio.Server) -> None:
-        server.close()
-        for counterparty in self.counterparties.values():
+    async def _stop(self) -> None:
+        self._door.close()
+        for counterparty in self._counterparties:
             counterparty.logout()
         deadline = time.monotonic() + STOP_TIMEOUT_S
-        while any(c.link is not None for c in self.counterparties.values()) and time.monotonic() < deadline:
+        while any(c.link is not None for c in self._counterparties) and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
-        for counterparty in self.counterparties.values():
+        for counterparty in self._counterparties:
             counterparty.session.journal.close()

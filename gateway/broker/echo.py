@@ -3,16 +3,22 @@ back as they came, and answers every other application message as an application
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
-from gateway.broker.acceptor import Acceptor, Counterparty
-from gateway.broker.echo_config import EchoConfig, EchoSession
+from gateway.broker.acceptor import Acceptor, Counterparty, Identity
+from gateway.broker.echo_config import EchoConfig, EchoSession, EchoTemplate
+from gateway.config.connections import Acceptor as DoorSettings
+from gateway.config.units import Address
 from gateway.fix.builtin import CHECKS, builtin_dictionary
 from gateway.fix.dictionary import dictionary_in, session_dictionary_in
 from gateway.native.dictionary import Dictionary
 from gateway.native.journal import Journal
 from gateway.native.parser import parse
 from gateway.native.session import Event, Session
+from gateway.wire.directory import Identity as Names
+from gateway.wire.directory import Template
 
 NS_PER_SECOND = 10**9
 LOGOUT_TIMEOUT_NS = NS_PER_SECOND // 2
@@ -36,14 +42,13 @@ Dictionaries = tuple[Dictionary | None, Dictionary | None]  # of the version, an
 class EchoCounterparty(Counterparty):
     """One session."""
 
-    def __init__(self, sender_comp_id: str, config: EchoSession, dictionaries: Dictionaries, checks: int) -> None:
-        identity = (config.begin_string, sender_comp_id, config.target_comp_id)
+    def __init__(self, identity: Identity, config: EchoSession, dictionaries: Dictionaries, checks: int) -> None:
         session = Session(
             Journal.memory(max_sessions=1),
             role="acceptor",
-            begin_string=config.begin_string,
-            sender_comp_id=sender_comp_id,
-            target_comp_id=config.target_comp_id,
+            begin_string=identity[0],
+            sender_comp_id=identity[1],
+            target_comp_id=identity[2],
             default_appl_ver_id=config.default_appl_ver_id if config.begin_string == "FIXT.1.1" else "",
             logout_timeout_ns=LOGOUT_TIMEOUT_NS,
             sending_time_tolerance_ns=config.sending_time_tolerance * NS_PER_SECOND,
@@ -95,16 +100,40 @@ def encode(fields: RawFields) -> bytes:
     return b"".join(b"%d=%s\x01" % field for field in fields)
 
 
-def echo_acceptor(host: str, port: int, config: EchoConfig, dictionaries: Path | None) -> Acceptor:
+def echo_acceptor(
+    addresses: list[Address], config: EchoConfig, dictionaries: Path | None, door: DoorSettings
+) -> Acceptor:
     """The acceptor of a configuration; without a directory the gateway's own dictionary is used, with what that can
     check. Raises ConfigError: a dictionary is missing or wrong."""
-    own = builtin_dictionary()
-    loaded: dict[tuple[str, str], Dictionaries] = {}
-    counterparties: list[Counterparty] = []
-    for session in config.session:
-        key = (session.begin_string, session.default_appl_ver_id)
-        if dictionaries is not None and session.checks and key not in loaded:
-            loaded[key] = (dictionary_in(dictionaries, *key), session_dictionary_in(dictionaries, session.begin_string))
-        checks = session.checks if dictionaries is not None else session.checks & CHECKS
-        counterparties.append(EchoCounterparty(config.sender_comp_id, session, loaded.get(key, (own, None)), checks))
-    return Acceptor(host, port, counterparties)
+    makers = [(session, _maker(session, dictionaries)) for session in [*config.session, *config.template]]
+    counterparties = [
+        make(Names(session.begin_string, config.sender_comp_id, session.target_comp_id))
+        for session, make in makers
+        if not isinstance(session, EchoTemplate)
+    ]
+    templates = [
+        Template(session.begin_string, config.sender_comp_id, session.target_comp_id, session.limit, make)
+        for session, make in makers
+        if isinstance(session, EchoTemplate)
+    ]
+    return Acceptor(addresses, counterparties, door, templates)
+
+
+def _maker(session: EchoSession, dictionaries: Path | None) -> Callable[[Names], Counterparty]:
+    """Makes sessions like this one."""
+    found: Dictionaries = (builtin_dictionary(), None)
+    checks = session.checks & CHECKS
+    if dictionaries is not None:
+        checks = session.checks
+        if checks:
+            found = _dictionaries(dictionaries, session.begin_string, session.default_appl_ver_id)
+    return lambda names: EchoCounterparty(names.basis, session, found, checks)
+
+
+@cache
+def _dictionaries(directory: Path, begin_string: str, default_appl_ver_id: str) -> Dictionaries:
+    """Each is read and compiled once."""
+    return (
+        dictionary_in(directory, begin_string, default_appl_ver_id),
+        session_dictionary_in(directory, begin_string),
+    )

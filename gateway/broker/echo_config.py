@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from gateway.config.load import describe
+from gateway.config.connections import Acceptor
+from gateway.config.load import anchored, describe
 from gateway.errors import ConfigError
 from gateway.native.dictionary import CHECKS
 
@@ -53,17 +54,33 @@ class EchoSession(BaseModel):
         return sum(CHECKS[name] for name, wanted in switches.items() if wanted)
 
 
+class EchoTemplate(EchoSession):
+    """`[[template]]`: sessions that are made when somebody logs on to them."""
+
+    target_comp_id: str = Field(min_length=1, max_length=63, description="a pattern: * is any text, ? any character")
+    limit: int = Field(64, ge=1, le=65536, description="most sessions that are made")
+
+
 class EchoConfig(BaseModel):
     """The whole file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sender_comp_id: str = Field(min_length=1, max_length=63)
-    session: list[EchoSession] = Field(min_length=1)
+    session: list[EchoSession] = []
+    template: list[EchoTemplate] = []
+    acceptor: Acceptor = Acceptor()
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if not self.session and not self.template:
+            raise ValueError("a [[session]] or a [[template]] is missing")
+        return self
 
 
 def load_echo_config(path: Path) -> EchoConfig:
-    """The configuration in `path`. Raises ConfigError that names file and key."""
+    """The configuration in `path`; relative paths count from its directory. Raises ConfigError that names file and
+    key."""
     try:
         config = EchoConfig.model_validate(tomllib.loads(path.read_text()))
     except OSError as error:
@@ -76,4 +93,4 @@ def load_echo_config(path: Path) -> EchoConfig:
     for identity in identities:
         if identities.count(identity) > 1:
             raise ConfigError(f"{path}: session {':'.join(identity)} is there twice")
-    return config
+    return anchored(config, path.resolve().parent)

@@ -72,7 +72,7 @@ class NativeEngine(Acceptor):
     def __init__(self, options: BrokerOptions) -> None:
         self._ledger = Ledger(options.ledger)
         counterparties = [DeskCounterparty(identity, options, self._ledger) for identity in options.sessions]
-        super().__init__(options.host, options.port, list(counterparties))
+        super().__init__(options.addresses, list(counterparties), options.door)
 
     async def run(self) -> None:
         """Serves until SIGTERM or SIGINT, then closes the ledger."""

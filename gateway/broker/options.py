@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 from gateway.broker.book import Book, FillMode, Outcome
 from gateway.broker.ledger import Ledger
+from gateway.config.connections import Acceptor
+from gateway.config.units import Address
 from gateway.errors import ConfigError
 from gateway.fix.fields import Fields, Tag
 from gateway.native.encoder import utc_timestamp
@@ -39,8 +41,7 @@ class SessionId(NamedTuple):
 class BrokerOptions:
     """Options of both engines."""
 
-    host: str
-    port: int
+    addresses: list[Address]
     sessions: list[SessionId]
     ledger: Path | None = None
     store: Path | None = None
@@ -51,6 +52,7 @@ class BrokerOptions:
     on_duplicate_connection: Literal["replace", "refuse"] = "replace"
     reset_on_logon: bool = False
     cancel_on_disconnect: bool = False
+    door: Acceptor = field(default_factory=Acceptor)
 
 
 @dataclass(slots=True)

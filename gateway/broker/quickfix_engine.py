@@ -116,8 +116,8 @@ def run_quickfix(options: BrokerOptions) -> None:
             acceptor = fix.SocketAcceptor(application, stores, settings)
             acceptor.start()
         except (fix.ConfigError, fix.RuntimeError) as error:
-            raise GatewayError(f"cannot listen on {options.host}:{options.port}: {error}") from None
-        print(f"listening on {options.host}:{options.port}", flush=True)
+            raise GatewayError(f"cannot listen on {options.addresses[0]}: {error}") from None
+        print(f"listening on {options.addresses[0]}", flush=True)
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())
@@ -129,7 +129,10 @@ def run_quickfix(options: BrokerOptions) -> None:
 
 def _settings(options: BrokerOptions, store: Path) -> str:
     text = HEADER.format(
-        host=options.host, port=options.port, reset="Y" if options.reset_on_logon else "N", store=store
+        host=options.addresses[0].host,
+        port=options.addresses[0].port,
+        reset="Y" if options.reset_on_logon else "N",
+        store=store,
     )
     return text + "".join(SESSION.format(*identity) for identity in options.sessions)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -13,6 +13,7 @@ from gateway.config.models import Config
 from gateway.errors import ConfigError
 
 MAX_SHOWN = 60
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def load_config(path: Path) -> Config:
@@ -31,7 +32,7 @@ def load_config(path: Path) -> Config:
         config = Config.model_validate(data)
     except ValidationError as error:
         raise ConfigError("\n".join(f"{path}: {line}" for line in describe(error))) from None
-    return _anchored(config, path.resolve().parent)
+    return anchored(config, path.resolve().parent)
 
 
 def describe(error: ValidationError) -> list[str]:
@@ -83,23 +84,19 @@ def _inner_model(annotation: Any) -> Any:
     return None
 
 
-def _anchored(config: Config, directory: Path) -> Config:
-    """Makes relative paths absolute."""
-
-    def anchor(model: BaseModel) -> BaseModel:
-        changes: dict[str, Any] = {}
-        for name in type(model).model_fields:
-            value = getattr(model, name)
-            if isinstance(value, Path):
-                changes[name] = directory / value
-            elif isinstance(value, BaseModel):
-                changes[name] = anchor(value)
-            elif isinstance(value, list):
-                changes[name] = [anchor(item) if isinstance(item, BaseModel) else item for item in value]
-            elif isinstance(value, dict):
-                changes[name] = {k: anchor(item) if isinstance(item, BaseModel) else item for k, item in value.items()}
-        return model.model_copy(update=changes)
-
-    anchored = anchor(config)
-    assert isinstance(anchored, Config)
-    return anchored
+def anchored(model: Model, directory: Path) -> Model:
+    """The same with relative paths made absolute: they count from `directory`."""
+    changes: dict[str, Any] = {}
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, Path):
+            changes[name] = directory / value
+        elif isinstance(value, BaseModel):
+            changes[name] = anchored(value, directory)
+        elif isinstance(value, list):
+            changes[name] = [anchored(item, directory) if isinstance(item, BaseModel) else item for item in value]
+        elif isinstance(value, dict):
+            changes[name] = {
+                k: anchored(item, directory) if isinstance(item, BaseModel) else item for k, item in value.items()
+            }
+    return model.model_copy(update=changes)

@@ -90,7 +90,7 @@ class Door(Generic[Key]):
         self._options = options(settings.tcp)
         for warning in probe(settings.tcp, where):
             log.warning("socket_option", text=warning)
-        self._tls: ssl.SSLContext | None = server_context(settings.tls, f"{where}.tls") if settings.tls else None
+        self._tls: ssl.SSLContext | None = server_context(settings.tls, f"{where}: tls") if settings.tls else None
         self._listeners: list[socket.socket] = []
         self._visitors: dict[_Visitor, None] = {}  # in order of arrival
         self._open: Counter[str] = Counter()  # connections of each source, visitors and welcomed

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.broker.acceptor import Acceptor, Counterparty
+from gateway.config import Address
 from gateway.native.journal import Journal
 from gateway.native.session import Session
 
@@ -52,7 +53,7 @@ def test_the_next_segment_is_ready_before_the_first_is_full(
         session = ready_session(journal)
 
         async def talk() -> None:
-            keeping = asyncio.create_task(Acceptor("127.0.0.1", 0, [Talker(session)])._keep_journals())
+            keeping = asyncio.create_task(Acceptor([Address("127.0.0.1", 0)], [Talker(session)])._keep_journals())
             for number in range(MESSAGES):
                 session.send("B", b"58=" + b"x" * 1000 + b"\x01", *NOW)
                 session.output()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import time
 from collections.abc import Callable
 
@@ -31,9 +32,11 @@ class Initiator:
         self.socket: socket.socket | None = None
         self._unread = bytearray()
 
-    def connect(self, port: int) -> Initiator:
+    def connect(self, port: int, tls: ssl.SSLContext | None = None) -> Initiator:
         """Connects, and returns when the session is ready."""
         self.socket = socket.create_connection((LOOPBACK, port), timeout=DEADLINE_S)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname=LOOPBACK)
         self._unread.clear()
         self.session.connected(*now())
         self.until(lambda: self.session.status == "READY")
