@@ -26,6 +26,7 @@ cdef enum:
     MAX_CLIENT_NAMES = 256
     CREDENTIAL_BYTES = 128
     NOTE_TEXT_BYTES = 128
+    MAX_FILL_BYTES = 768        # fields that the control thread adds to a Logon
     NOTE_RING_BYTES = 1 << 20
     GREETING_BYTES = DATAGRAM_HEADER_BYTES + DATAGRAM_MAC_BYTES
 
@@ -38,7 +39,7 @@ cdef enum note_code:
     NOTE_SUSPECTED = 3          # b: mono_ns when the peer was suspected
     NOTE_REGISTER_WON = 4
     NOTE_PROMOTED = 5           # EPOCH record written; b: its LSN, c: epoch
-    NOTE_CONNECTING = 6         # session; a: endpoint
+    NOTE_CONNECTING = 6         # session; a: endpoint, b: attempt
     NOTE_CONNECTED = 7          # session; a: endpoint
     NOTE_DISCONNECTED = 8       # session
     NOTE_FIRST_ORDER = 9        # session; first order numbered after a promotion; b: MsgSeqNum
@@ -61,6 +62,7 @@ cdef enum note_code:
     NOTE_UNFIT = 27             # the log is not of this configuration: the node stands still; a: roster_fit, b: index
     NOTE_QUESTION_REFUSED = 28  # the counterparty rejects our OrderStatusRequests; b: how many so far
     NOTE_DATAGRAMS_DROPPED = 29   # of another pair, node or key, or damaged; a: open_status of the latest, b: how many
+    NOTE_FILL_LOGON = 30        # session; a: attempt, b: MsgSeqNum, c: SendingTime (ns); node_fill_logon answers
     NOTE_TAIL_SETTLED = 26      # a lost tail is made good: the journal's mark of it may go once LSN b is on disk
 
 
@@ -95,11 +97,12 @@ cdef struct client_name_t:
     bint unrouted
 
 
-# An initiator's connection to its counterparty.
+# A session's connection to its counterparty.
 cdef enum link_phase:
     LINK_IDLE = 0
     LINK_CONNECTING = 1
     LINK_UP = 2
+    LINK_FILLING = 3            # the transport is up; the control thread fills or signs the Logon
 
 
 cdef struct link_t:
@@ -121,6 +124,13 @@ cdef struct link_t:
     uint64_t resent               # application messages sent again on the present connection
     uint64_t gap_filled           # application messages that became gap fill on it
     uint64_t asked_lsn            # DOUBT records up to here were asked about on it
+    bint accepting                # the counterparty connects to us
+    uint32_t attempts             # connections so far: what the control thread answers about an older one is ignored
+    bint fills_logon              # each Logon waits for the control thread's fields
+    uint64_t fill_until_mono_ns
+    uint64_t fill_wall_ns         # SendingTime of that Logon
+    uint32_t fill_length
+    uint8_t fill[MAX_FILL_BYTES]  # may hold secrets
 
 
 cdef struct node_config_t:
@@ -203,6 +213,11 @@ cdef int node_on_session_command(node_t* n, uint16_t session, session_command co
 # 0, -1: not primary
 cdef int node_set_kill(node_t* n, uint32_t client, bint killed, const instant_t* now) noexcept nogil
 cdef void node_on_session_connected(node_t* n, uint16_t session, const instant_t* now) noexcept nogil
+# A counterparty has connected and named this session: is it welcome? Then: node_on_session_connected.
+cdef bint node_take_accept(node_t* n, uint16_t session, const instant_t* now) noexcept nogil
+# Fields of the Logon that NOTE_FILL_LOGON asked for; NULL: there are none, and the connection is given up.
+cdef void node_fill_logon(node_t* n, uint16_t session, uint32_t attempt, const uint8_t* fields, uint32_t length,
+                          const instant_t* now) noexcept nogil
 # or: could not connect
 cdef void node_on_session_disconnected(node_t* n, uint16_t session, const instant_t* now) noexcept nogil
 cdef size_t node_on_session_bytes(node_t* n, uint16_t session, const uint8_t* data, size_t size,

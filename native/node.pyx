@@ -51,9 +51,9 @@ from .roster cimport MAX_ROSTER_BYTES, ROSTER_FITS, roster_add_client, roster_ad
 from .sender cimport (receiver_view_t, sender_deadline, sender_init, sender_on_datagram, sender_poll, sender_start,
                       sender_stop)
 from .session cimport (DISCONNECT_LOGON_REFUSED, EVENT_DISCONNECTED, EVENT_GAP_FILLED, EVENT_LOGGED_OUT, EVENT_READY,
-                       EVENT_REJECT_RECEIVED, EVENT_RESENT, EVENT_STOPPED, SEND_OK, SESSION_INITIATOR, SESSION_READY,
+                       EVENT_REJECT_RECEIVED, EVENT_RESENT, EVENT_STOPPED, SEND_OK, SESSION_ACCEPTOR, SESSION_INITIATOR, SESSION_READY,
                        SESSION_STOPPED, session_closing, session_config_t, session_deadline, session_drop,
-                       session_event, session_init, session_logout, session_on_bytes, session_on_connected,
+                       session_event, session_init, session_logon_seq, session_logout, session_on_bytes, session_on_connected,
                        session_on_disconnected, session_on_timer, session_reset, session_resume,
                        session_send_application, session_set_seq, session_t, session_tx_consume, session_tx_peek)
 
@@ -62,6 +62,7 @@ cdef enum:
     WELCOME_BYTES = 1 + MAX_SESSIONS * 152   # node, then session_body_t and a name of at most CREDENTIAL_BYTES each
     FLUSH_POLL_NS = 50000                # how often the flush thread's progress is looked at, if something waits
     DROPS_TOLD_EVERY_NS = 2000000000     # at most so often
+    FILL_TIMEOUT_NS = 2000000000         # the control thread's, to fill or sign a Logon
     ANSWER_ROOM_BYTES = 512              # room a client's buffer must have before its next frame is handled
 
 cdef uint64_t NEVER = <uint64_t>0xFFFFFFFFFFFFFFFF
@@ -116,6 +117,7 @@ cdef int node_add_session(node_t* n, const session_config_t* config, const uint8
     link.max_backoff_ns = max_backoff_ns
     link.sync = sync
     link.skip_ahead = skip_ahead
+    link.accepting = config.role == SESSION_ACCEPTOR
     link.enabled = 1
     roster_add_session(&n.replica.roster, identity_of(config), not sync)
     memcpy(n.session_names[i], name, min(strlen(<const char*>name), CREDENTIAL_BYTES - 1))

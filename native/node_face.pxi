@@ -13,7 +13,7 @@ NOTE_NAMES = {
     NOTE_REPLICATION_STALLED: "replication_stalled", NOTE_REGISTER_REQUEST: "register_request",
     NOTE_COMMAND_DONE: "command_done", NOTE_TRUNCATION: "truncation", NOTE_STOPPED: "stopped",
     NOTE_IN_DOUBT: "in_doubt", NOTE_RECONCILED: "reconciled", NOTE_FLUSH_WANTED: "flush_wanted",
-    NOTE_TAIL_SETTLED: "tail_settled", NOTE_UNFIT: "unfit",
+    NOTE_FILL_LOGON: "fill_logon", NOTE_TAIL_SETTLED: "tail_settled", NOTE_UNFIT: "unfit",
     NOTE_QUESTION_REFUSED: "question_refused", NOTE_DATAGRAMS_DROPPED: "datagrams_dropped",
 }
 
@@ -102,14 +102,17 @@ cdef class Node:
                     uint32_t skip_ahead=0, uint8_t endpoints=1,
                     uint64_t min_backoff_ns=10_000_000, uint64_t max_backoff_ns=1_000_000_000,
                     str default_appl_ver_id="", bint test_session=False, bint send_last_processed=False,
-                    bint orig_sending_time_optional=False, Dictionary dictionary=None,
+                    bint orig_sending_time_optional=False, bint acceptor=False, bint fills_logon=False,
+                    uint32_t heartbeat_min_s=0, uint32_t heartbeat_max_s=0, Dictionary dictionary=None,
                     Dictionary session_dictionary=None, uint32_t checks=0) -> int:
-        """Adds an initiator session; its index. ValueError names what is too long. Call it in the configuration's
+        """Adds a session; its index. `fills_logon`: each Logon waits for fields of the control thread. ValueError names what is too long. Call it in the configuration's
         order."""
         cdef session_config_t config
         memset(&config, 0, sizeof(config))
         config.index = self.handle.replica.session_count
-        config.role = SESSION_INITIATOR
+        config.role = SESSION_ACCEPTOR if acceptor else SESSION_INITIATOR
+        config.heartbeat_min_s = heartbeat_min_s
+        config.heartbeat_max_s = heartbeat_max_s
         copy_text(config.begin_string, 16, begin_string.encode("ascii"), "begin_string")
         copy_text(config.sender_comp_id, 64, sender_comp_id.encode("ascii"), "sender_comp_id")
         copy_text(config.target_comp_id, 64, target_comp_id.encode("ascii"), "target_comp_id")
@@ -148,6 +151,9 @@ cdef class Node:
                             min_backoff_ns, max_backoff_ns) != 0:
             raise ValueError(f"session {name!r} does not fit: at most {MAX_SESSIONS} sessions")
         self.handle.intake.sessions[config.index].hold_max_age_ns = hold_max_age_ns
+        if fills_logon:
+            self.handle.links[config.index].fills_logon = 1
+            self.handle.replica.sessions[config.index].hooks.fill_logon = fields_from_control
         return config.index
 
     def add_client(self, str name, bytes token=b"", *, uint64_t sessions=0xFFFFFFFFFFFFFFFF, bint unrouted=False,

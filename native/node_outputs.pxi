@@ -21,17 +21,16 @@ cdef bint node_session_closing(node_t* n, uint16_t session) noexcept nogil:
 
 cdef bint node_take_connect(node_t* n, uint16_t session, const instant_t* now) noexcept nogil:
     cdef link_t* link = &n.links[session]
-    if (n.sender.epoch == 0 or link.phase != LINK_IDLE or not link.enabled or link.endpoints == 0
-            or n.flush_first_lsn != 0 or n.replica.sessions[session].state == SESSION_STOPPED
-            or now.mono_ns < link.next_connect_mono_ns or link.closed or outdated(n, session)
-            or now.wall_ns < link.starts_over_ns):       # or what is used now would be of the earlier window
+    if (link.accepting or link.endpoints == 0 or now.mono_ns < link.next_connect_mono_ns
+            or not may_connect(n, session, now)):
         return 0
     n.now = now[0]
     reset_when_wanted(n, session, now)
     if link.reset_wanted:
         return 0                # the journal has no space for it now
     link.phase = LINK_CONNECTING
-    note(n, NOTE_CONNECTING, session, link.endpoint, 0, 0)
+    link.attempts += 1
+    note(n, NOTE_CONNECTING, session, link.endpoint, link.attempts, 0)
     return 1
 
 
@@ -79,8 +78,10 @@ cdef uint64_t node_deadline(const node_t* n) noexcept nogil:
         for i in range(n.replica.session_count):
             due = min(due, session_deadline(&n.replica.sessions[i]))
             link = &n.links[i]
-            if (link.phase == LINK_IDLE and link.enabled and n.replica.sessions[i].state != SESSION_STOPPED
-                    and not link.closed and not outdated(n, i)):
+            if link.phase == LINK_FILLING:
+                due = min(due, link.fill_until_mono_ns)
+            if (link.phase == LINK_IDLE and not link.accepting and link.enabled and not link.closed
+                    and n.replica.sessions[i].state != SESSION_STOPPED and not outdated(n, i)):
                 due = min(due, max(link.next_connect_mono_ns, starts_over_mono_ns(n, i)))
     if n.receiver.state != RECEIVER_IDLE:
         due = min(due, receiver_deadline(&n.receiver))

@@ -21,6 +21,8 @@ cdef void node_on_timer(node_t* n, const instant_t* now) noexcept nogil:
         for i in range(n.replica.session_count):
             session_on_timer(&n.replica.sessions[i], now)
             start_over_when_due(n, i, now)
+            if n.links[i].phase == LINK_FILLING and now.mono_ns >= n.links[i].fill_until_mono_ns:
+                n.links[i].reset = 1
     for i in range(MAX_CLIENT_CONNECTIONS):
         if (n.clients[i].phase == CLIENT_CONNECTED and not n.clients[i].closing
                 and now.mono_ns - n.clients[i].connected_mono_ns >= n.config.login_timeout_ns):

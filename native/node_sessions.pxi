@@ -16,7 +16,61 @@ cdef void node_on_session_connected(node_t* n, uint16_t session, const instant_t
     if link.reset_wanted:
         link.reset = 1          # a day change came while it was connecting: no logon under the old numbers
         return
+    if link.fills_logon:
+        link.phase = LINK_FILLING
+        link.fill_wall_ns = now.wall_ns
+        link.fill_until_mono_ns = now.mono_ns + FILL_TIMEOUT_NS
+        note(n, NOTE_FILL_LOGON, session, link.attempts, session_logon_seq(&n.replica.sessions[session]), now.wall_ns)
+        return
     session_on_connected(&n.replica.sessions[session], now)
+
+
+cdef void node_fill_logon(node_t* n, uint16_t session, uint32_t attempt, const uint8_t* fields, uint32_t length,
+                          const instant_t* now) noexcept nogil:
+    cdef link_t* link = &n.links[session]
+    cdef instant_t then = now[0]
+    if link.phase != LINK_FILLING or link.attempts != attempt or link.reset:
+        return
+    n.now = now[0]
+    if fields is NULL or length > MAX_FILL_BYTES:
+        link.reset = 1
+        return
+    link.phase = LINK_UP
+    memcpy(link.fill, fields, length)
+    link.fill_length = length
+    then.wall_ns = link.fill_wall_ns     # it is signed too
+    session_on_connected(&n.replica.sessions[session], &then)
+    memset(link.fill, 0, MAX_FILL_BYTES)
+    link.fill_length = 0
+
+
+cdef int fields_from_control(void* context, session_t* session, uint64_t seq, const uint8_t* sending_time,
+                             uint32_t sending_time_length, uint8_t* place, uint32_t capacity) noexcept nogil:
+    """Of a Logon in mid-session there are none: that connection has been signed for."""
+    cdef const link_t* link = &(<node_t*>context).links[session.config.index]
+    if link.fill_length > capacity:
+        return -1
+    memcpy(place, link.fill, link.fill_length)
+    return <int>link.fill_length
+
+
+cdef bint node_take_accept(node_t* n, uint16_t session, const instant_t* now) noexcept nogil:
+    cdef link_t* link = &n.links[session]
+    if not link.accepting or not may_connect(n, session, now):
+        return 0
+    n.now = now[0]
+    reset_when_wanted(n, session, now)
+    if link.reset_wanted:
+        return 0                # the journal has no space for it now
+    link.attempts += 1
+    return 1
+
+
+cdef bint may_connect(const node_t* n, uint16_t session, const instant_t* now) noexcept nogil:
+    cdef const link_t* link = &n.links[session]
+    return (n.sender.epoch != 0 and link.phase == LINK_IDLE and link.enabled and n.flush_first_lsn == 0
+            and n.replica.sessions[session].state != SESSION_STOPPED and not link.closed and not outdated(n, session)
+            and now.wall_ns >= link.starts_over_ns)      # or what is used now would be of the earlier window
 
 
 cdef void node_on_session_disconnected(node_t* n, uint16_t session, const instant_t* now) noexcept nogil:
@@ -41,6 +95,8 @@ cdef void node_on_session_disconnected(node_t* n, uint16_t session, const instan
 cdef size_t node_on_session_bytes(node_t* n, uint16_t session, const uint8_t* data, size_t size,
                                   const instant_t* now) noexcept nogil:
     n.now = now[0]
+    if n.links[session].phase != LINK_UP:
+        return 0                     # it has spoken before our Logon went out
     replica_catch_up(&n.replica)     # an answer finds its order
     return session_on_bytes(&n.replica.sessions[session], data, size, now)
 

@@ -29,6 +29,10 @@ cdef enum command_kind:
     REACTOR_REGISTER = 3         # id: request; a: register_outcome; the value fields
     REACTOR_SESSION = 4          # a: session_command; session; value_a, value_b
     REACTOR_KILL = 5             # a: client; b: 1 set, 0 cleared
+    # session; a: attempt, b: file descriptor (-1: it failed); behind it what was read from it already. An acceptor's
+    # attempt is not looked at. The descriptor is the reactor's from here on
+    REACTOR_ADOPT = 6
+    REACTOR_FILL_LOGON = 7       # session; a: attempt, b: 1 failed; behind it the fields
 
 
 cdef struct command_t:
@@ -73,6 +77,7 @@ cdef class Reactor:
     cdef address_t tripwire_peer         # set on the node that connects
     cdef address_t endpoints[MAX_SESSIONS][MAX_ENDPOINTS]
     cdef address_t sources[MAX_SESSIONS][MAX_ENDPOINTS]
+    cdef bint dialled[MAX_SESSIONS]      # the control thread makes its connections
     cdef stream_t sessions[MAX_SESSIONS]
     cdef stream_t clients[MAX_CLIENT_CONNECTIONS]
     cdef stream_t tripwire
@@ -97,13 +102,15 @@ cdef class Reactor:
     cdef readonly uint64_t datagrams_sent
     cdef readonly uint64_t send_errors
     cdef readonly uint64_t refused_connections
+    cdef readonly uint64_t refused_sessions      # connections to an acceptor session that may not log on now
     cdef void _run(self) noexcept nogil
     cdef void _dispatch(self, uint64_t tag, uint32_t events) noexcept nogil
     cdef void _flush(self) noexcept nogil
     cdef void _timers(self) noexcept nogil
     cdef void _read_path(self, int path) noexcept nogil
     cdef void _read_commands(self) noexcept nogil
-    cdef void _obey(self, const uint8_t* message) noexcept nogil
+    cdef void _obey(self, const uint8_t* message, uint32_t size) noexcept nogil
+    cdef void _adopt(self, const command_t* c, const uint8_t* data, uint32_t size) noexcept nogil
     cdef void _session_event(self, uint16_t i, uint32_t events) noexcept nogil
     cdef void _session_read(self, uint16_t i) noexcept nogil
     cdef void _session_write(self, uint16_t i) noexcept nogil

@@ -12,6 +12,8 @@ class Command(IntEnum):
     REGISTER = 3
     SESSION = 4
     KILL = 5
+    ADOPT = 6
+    FILL_LOGON = 7
 
 class Reactor:
     """Drives one Node on a thread of its own."""
@@ -22,6 +24,7 @@ class Reactor:
     datagrams_sent: int
     send_errors: int
     refused_connections: int
+    refused_sessions: int
     def __init__(
         self,
         owner: Node,
@@ -37,6 +40,7 @@ class Reactor:
     def add_endpoint(
         self, session: int, index: int, host: str, port: int, source: tuple[str, int] | None = None
     ) -> None: ...
+    def dial_by_control(self, session: int) -> None: ...
     @property
     def notify_fileno(self) -> int: ...
     def command(
@@ -49,5 +53,6 @@ class Reactor:
         session: int = 0,
         value_a: int = 0,
         value_b: int = 0,
+        data: bytes = b"",
     ) -> None: ...
     def run(self) -> None: ...

@@ -21,12 +21,12 @@ from .datagram cimport MAX_DATAGRAM_BYTES
 from .feed cimport client_tx_consume, client_tx_peek
 from .lifeline cimport lifeline_hold, lifeline_start
 from .node cimport (GREETING_BYTES, NOTE_COMMAND_DONE, NOTE_REGISTER_REQUEST, NOTE_STOPPED, NOTE_TRUNCATION,
-                    node_advance, node_deadline, node_greeting_is_fresh, node_on_client_bytes, node_on_client_connected,
+                    node_advance, node_deadline, node_fill_logon, node_greeting_is_fresh, node_on_client_bytes, node_on_client_connected,
                     node_on_client_disconnected, node_on_command, node_on_datagram, node_on_register,
                     node_on_session_bytes, node_on_session_command, node_on_session_connected,
                     node_on_session_disconnected, node_on_timer, node_on_tripwire, node_poll_datagram,
                     node_seal_greeting, node_session_closing, node_session_tx_consume, node_session_tx_peek,
-                    node_set_kill, node_settle, node_start, node_stop, node_stopped, node_take_connect,
+                    node_set_kill, node_settle, node_start, node_stop, node_stopped, node_take_accept, node_take_connect,
                     node_take_register_request, node_truncated, note_t, session_command)
 from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_t, ring_write
 from .role cimport register_outcome, register_request_t, register_value_t, role_command
@@ -116,6 +116,8 @@ cdef enum:
     LINGER_NS = 1000000000           # how long a closed connection's unread input is drained
     STOP_TIMEOUT_NS = 3000000000     # log-out of all sessions at a stop
     KEEPALIVE_S = 10
+    DIAL_TIMEOUT_NS = 10000000000    # of the control thread, which has shorter ones of its own
+    COMMAND_DATA_BYTES = 16384       # that may come with a command
     TRIPWIRE_RETRY_NS = 20000000
     GREETING_TIMEOUT_NS = 1000000000
     # What an epoll event is about: kind << 32 | index.
@@ -144,6 +146,8 @@ class Command(IntEnum):
     REGISTER = REACTOR_REGISTER
     SESSION = REACTOR_SESSION
     KILL = REACTOR_KILL
+    ADOPT = REACTOR_ADOPT
+    FILL_LOGON = REACTOR_FILL_LOGON
 
 
 cdef class Reactor:
@@ -237,6 +241,12 @@ cdef class Reactor:
         if source is not None:
             address_set(&self.sources[session][index], source[0], source[1])
 
+    def dial_by_control(self, uint32_t session) -> None:
+        """Connections of `session` are made by the control thread, which answers each note `connecting` by ADOPT."""
+        if session >= self.node.replica.session_count:
+            raise ValueError(f"no session {session}")
+        self.dialled[session] = 1
+
     @property
     def notify_fileno(self) -> int:
         """Becomes readable (eventfd) when there are notes to take."""
@@ -245,10 +255,14 @@ cdef class Reactor:
     # --- the control thread -------------------------------------------------------------------------------------------
 
     def command(self, uint32_t kind, *, uint64_t id=0, uint32_t a=0, uint32_t b=0, uint32_t session=0,
-                uint64_t value_a=0, uint64_t value_b=0) -> None:
-        """Queues a command_t for the reactor thread. Raises BufferError when 1,000 and more are waiting."""
+                uint64_t value_a=0, uint64_t value_b=0, bytes data=b"") -> None:
+        """Queues a command_t, with `data` behind it, for the reactor thread. Raises BufferError when 1,000 and more are
+        waiting, ValueError when there is too much data."""
+        cdef uint8_t place[64 + COMMAND_DATA_BYTES]
         cdef command_t message
         cdef uint64_t one = 1
+        if len(data) > COMMAND_DATA_BYTES:
+            raise ValueError(f"{len(data)} bytes with a command: at most {COMMAND_DATA_BYTES}")
         memset(&message, 0, sizeof(message))
         message.kind = kind
         message.id = id
@@ -257,7 +271,9 @@ cdef class Reactor:
         message.session = session
         message.value_a = value_a
         message.value_b = value_b
-        if not ring_write(self.commands, &message, sizeof(message)):
+        memcpy(place, &message, sizeof(message))
+        memcpy(place + sizeof(message), <const char*>data, len(data))
+        if not ring_write(self.commands, place, <uint32_t>(sizeof(message) + len(data))):
             raise BufferError("the reactor does not take commands: is its thread running?")
         write(self.command_fd, &one, sizeof(one))
 
@@ -413,6 +429,11 @@ cdef class Reactor:
         cdef stream_t* s = &self.sessions[i]
         cdef uint8_t endpoint = self.node.links[i].endpoint
         cdef int status
+        if self.dialled[i]:
+            s.filled = 0
+            s.connecting = 1
+            s.deadline_mono_ns = self.now.mono_ns + DIAL_TIMEOUT_NS
+            return
         s.fd = open_stream(&self.endpoints[i][endpoint], &self.sources[i][endpoint], &status)
         s.filled = 0
         s.connecting = 1
@@ -420,6 +441,35 @@ cdef class Reactor:
         s.deadline_mono_ns = self.now.mono_ns + self.connect_timeout_ns
         if s.fd < 0 or not self._watch(s.fd, tag_of(ON_SESSION, i), EPOLLIN | EPOLLOUT, EPOLL_CTL_ADD):
             self._session_gone(i, 0)
+
+    cdef void _adopt(self, const command_t* c, const uint8_t* data, uint32_t size) noexcept nogil:
+        """A connection that the control thread has made or accepted."""
+        cdef uint16_t i = <uint16_t>c.session
+        cdef stream_t* s = &self.sessions[i]
+        cdef int fd = <int>c.b
+        cdef bint wanted
+        if self.dialled[i]:
+            wanted = s.connecting and s.fd < 0 and self.node.links[i].attempts == c.a
+        else:
+            wanted = not self.stopping and s.fd < 0 and node_take_accept(self.node, i, &self.now)
+            self.refused_sessions += not wanted
+        if not wanted or fd < 0 or size > s.rx_bytes:
+            if fd >= 0:
+                close(fd)
+            if wanted:
+                self._session_gone(i, 0)
+            return
+        s.fd = fd
+        s.connecting = 0
+        s.wants_write = 0
+        s.filled = size
+        memcpy(s.rx, data, size)
+        if not self._watch(fd, tag_of(ON_SESSION, i), EPOLLIN, EPOLL_CTL_ADD):
+            self._session_gone(i, 0)
+            return
+        node_on_session_connected(self.node, i, &self.now)
+        if size:
+            stream_consume(s, node_on_session_bytes(self.node, i, s.rx, s.filled, &self.now))
 
     cdef void _session_event(self, uint16_t i, uint32_t events) noexcept nogil:
         cdef stream_t* s = &self.sessions[i]
@@ -680,13 +730,17 @@ cdef class Reactor:
     cdef void _read_commands(self) noexcept nogil:
         cdef uint64_t count
         cdef const uint8_t* message = NULL
+        cdef uint32_t size
         read(self.command_fd, &count, sizeof(count))
-        while ring_peek(self.commands, &message) == sizeof(command_t):
-            self._obey(message)
+        size = ring_peek(self.commands, &message)
+        while size:
+            self._obey(message, size)
             ring_release(self.commands)
+            size = ring_peek(self.commands, &message)
 
-    cdef void _obey(self, const uint8_t* message) noexcept nogil:
+    cdef void _obey(self, const uint8_t* message, uint32_t size) noexcept nogil:
         cdef command_t c
+        cdef const uint8_t* data = message + sizeof(command_t)
         cdef register_value_t value
         cdef int status = 0
         memcpy(&c, message, sizeof(c))
@@ -696,6 +750,13 @@ cdef class Reactor:
             value.primary = <uint8_t>(c.value_b >> 8)
             value.in_sync = <uint8_t>c.value_b
             node_on_register(self.node, c.id, <register_outcome>c.a, &value, &self.now)
+            return
+        if c.kind == REACTOR_ADOPT:
+            self._adopt(&c, data, size - <uint32_t>sizeof(command_t))
+            return
+        if c.kind == REACTOR_FILL_LOGON:
+            node_fill_logon(self.node, <uint16_t>c.session, c.a, NULL if c.b else data,
+                            size - <uint32_t>sizeof(command_t), &self.now)
             return
         if c.kind == REACTOR_STOP:
             self.stopping = 1

@@ -172,6 +172,8 @@ cdef void session_apply(session_t* s, const record_header_t* record) noexcept no
 cdef void session_forget(session_t* s) noexcept nogil   # back to an empty log (before a replay from the start)
 
 cdef void session_on_connected(session_t* s, const instant_t* now) noexcept nogil      # transport up: initiator logs on
+# MsgSeqNum of the Logon that an initiator sends next, as session_on_connected will.
+cdef uint64_t session_logon_seq(const session_t* s) noexcept nogil
 cdef void session_on_disconnected(session_t* s, const instant_t* now) noexcept nogil   # transport gone
 # Handles every whole message in data[0:size]; returns the bytes used up. The rest comes again with more behind it.
 cdef size_t session_on_bytes(session_t* s, const uint8_t* data, size_t size, const instant_t* now) noexcept nogil

@@ -169,8 +169,7 @@ cdef void refuse_low(session_t* s, const message_t* m) noexcept nogil:
 
 cdef void send_logon(session_t* s, bint reset) noexcept nogil:
     cdef private_t* p = inside(s)
-    cdef bint again = (s.config.role == SESSION_INITIATOR and s.pending_logon_seq != 0
-                       and s.pending_logon_seq + 1 == s.next_out and not reset and not p.burn_logon)
+    cdef bint again = not reset and logon_goes_again(s)
     cdef body_t body
     body.length = 0
     body_char(&body, TAG_ENCRYPT_METHOD, c'0')
@@ -194,6 +193,17 @@ cdef void send_logon(session_t* s, bint reset) noexcept nogil:
         p.burn_logon = 0
         if send_plain(s, c'A', &body) == 0:       # else it would wait in vain for an answer
             close_session(s, DISCONNECT_PROTOCOL)
+
+
+cdef inline bint logon_goes_again(const session_t* s) noexcept nogil:
+    return (s.config.role == SESSION_INITIATOR and s.pending_logon_seq != 0 and s.pending_logon_seq + 1 == s.next_out
+            and not inside(s).burn_logon)
+
+
+cdef uint64_t session_logon_seq(const session_t* s) noexcept nogil:
+    if s.config.reset_on_logon:
+        return 1
+    return s.pending_logon_seq if logon_goes_again(s) else s.next_out
 
 
 cdef bint fill_logon(session_t* s, body_t* body, uint64_t seq) noexcept nogil:
