@@ -15,7 +15,7 @@ from .ring cimport ring_t
 
 cdef enum:
     HELD_BYTES = 1 << 20       # orders that wait for one session, frames of at most MAX_FRAME_BYTES
-    HELD_HEADER_BYTES = 16     # held_t
+    HELD_HEADER_BYTES = 24     # held_t
     MAX_REJECT_TEXT = 160
     HOLD_MAX_AGE_NS = 60000000000   # unless configured
 
@@ -41,6 +41,7 @@ cdef struct intake_session_t:
 
 cdef struct held_t:            # HELD_HEADER_BYTES
     uint64_t since_mono_ns
+    uint64_t origin_seq
     uint32_t client
     uint32_t msg_type_length
 
@@ -49,6 +50,9 @@ cdef struct submission_t:      # one SUBMIT frame, taken apart
     uint32_t client
     uint16_t session
     bint again                 # SUBMIT_AGAIN
+    # Of the message in the client's own FIX session that brought it in; 0: it came another way. Whatever its outcome,
+    # it goes into the log
+    uint64_t origin_seq
     const uint8_t* msg_type
     uint32_t msg_type_length
     const uint8_t* body        # fields

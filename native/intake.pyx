@@ -8,6 +8,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
+from .bridge cimport names_new_order
 from .clientwire cimport (MAX_CLORDID_BYTES, MAX_FRAME_BYTES, REJECT_BACK_PRESSURE, REJECT_CLORDID_TAKEN,
                           REJECT_FORBIDDEN_MSG_TYPE, REJECT_FORBIDDEN_TAG, REJECT_HOLD_FULL, REJECT_MALFORMED,
                           REJECT_NO_CLORDID, REJECT_NOT_READY, REJECT_QUANTITY_REQUIRED, REJECT_TOO_LARGE,
@@ -104,6 +105,7 @@ cdef uint32_t intake_drain(intake_t* t, uint16_t session, const instant_t* now) 
         memset(&s, 0, sizeof(s))
         memcpy(&header, message, sizeof(header))
         s.client = header.client
+        s.origin_seq = header.origin_seq
         s.session = session
         s.msg_type_length = header.msg_type_length
         s.msg_type = message + HELD_HEADER_BYTES
@@ -214,12 +216,9 @@ cdef bint names_known_order(intake_t* t, const submission_t* s) noexcept nogil:
 
 
 cdef bint carries_new_clordid(const submission_t* s) noexcept nogil:
-    """D F G q s t u, AB AC: messages whose ClOrdID (11) names something new. Others may repeat one (H, AF, ...)."""
-    cdef uint8_t first = s.msg_type[0]
-    if s.msg_type_length == 1:
-        return (first == c'D' or first == c'F' or first == c'G' or first == c'q' or first == c's' or first == c't'
-                or first == c'u')
-    return s.msg_type_length == 2 and first == c'A' and (s.msg_type[1] == c'B' or s.msg_type[1] == c'C')
+    cdef uint32_t packed = 0
+    memcpy(&packed, s.msg_type, min(s.msg_type_length, <uint32_t>MAX_MSG_TYPE_BYTES))
+    return names_new_order(packed)
 
 
 cdef bint is_single_order(const submission_t* s) noexcept nogil:
@@ -358,6 +357,7 @@ cdef intake_verdict hold(intake_t* t, submission_t* s, const instant_t* now) noe
     cdef uint8_t* at = message + HELD_HEADER_BYTES
     cdef held_t header
     header.since_mono_ns = now.mono_ns
+    header.origin_seq = s.origin_seq
     header.client = s.client
     header.msg_type_length = s.msg_type_length
     memcpy(message, &header, sizeof(header))
@@ -388,8 +388,9 @@ cdef intake_verdict refuse(intake_t* t, submission_t* s, uint8_t reason, const i
     # What could not be read, or names no session, has no place in the order table; nor has what may succeed when it is
     # tried again.
     if (s.clordid is NULL or s.clordid_length == 0 or s.clordid_length > MAX_CLORDID_BYTES
-            or reason == REJECT_UNKNOWN_SESSION or reason == REJECT_NOT_READY or reason == REJECT_HOLD_FULL
-            or reason == REJECT_BACK_PRESSURE or not t.open or not carries_new_clordid(s)):
+            or not t.open or not carries_new_clordid(s)
+            or (s.origin_seq == 0 and (reason == REJECT_UNKNOWN_SESSION or reason == REJECT_NOT_READY
+                                       or reason == REJECT_HOLD_FULL or reason == REJECT_BACK_PRESSURE))):
         return INTAKE_REFUSED_UNLOGGED
     if find_repeated(t, s):       # known already: nothing that is wrong with this copy changes the order
         return INTAKE_REPEATED
@@ -401,7 +402,7 @@ cdef int log_refusal(intake_t* t, submission_t* s, uint8_t reason, const instant
     cdef record_header_t* record = journal_reserve(t.replica.journal, 2 + length)
     if record is NULL:
         return -1
-    record.seq = 0
+    record.seq = s.origin_seq
     record.time_ns = now.wall_ns
     record.epoch = t.epoch
     record.client = s.client

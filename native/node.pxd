@@ -12,6 +12,7 @@ from .feed cimport client_t
 from .instant cimport instant_t
 from .intake cimport intake_t
 from .journal cimport Journal, journal_t
+from .parser cimport field_t
 from .receiver cimport receiver_config_t, receiver_t
 from .replica cimport MAX_SESSIONS, replica_t
 from .ring cimport ring_t
@@ -26,6 +27,7 @@ cdef enum:
     MAX_CLIENT_NAMES = 256
     CREDENTIAL_BYTES = 128
     NOTE_TEXT_BYTES = 128
+    MAX_PASSED_FIELDS = 2048    # of one message from a client's own session, or to it
     MAX_FILL_BYTES = 768        # fields that the control thread adds to a Logon
     NOTE_RING_BYTES = 1 << 20
     GREETING_BYTES = DATAGRAM_HEADER_BYTES + DATAGRAM_MAC_BYTES
@@ -62,6 +64,7 @@ cdef enum note_code:
     NOTE_UNFIT = 27             # the log is not of this configuration: the node stands still; a: roster_fit, b: index
     NOTE_QUESTION_REFUSED = 28  # the counterparty rejects our OrderStatusRequests; b: how many so far
     NOTE_DATAGRAMS_DROPPED = 29   # of another pair, node or key, or damaged; a: open_status of the latest, b: how many
+    NOTE_NOT_PASSED_ON = 31     # session; record b is too large for the client's session: c bytes
     NOTE_FILL_LOGON = 30        # session; a: attempt, b: MsgSeqNum, c: SendingTime (ns); node_fill_logon answers
     NOTE_TAIL_SETTLED = 26      # a lost tail is made good: the journal's mark of it may go once LSN b is on disk
 
@@ -95,6 +98,7 @@ cdef struct client_name_t:
     uint8_t token[CREDENTIAL_BYTES]     # zero-padded; all zero: none
     uint64_t sessions                   # bit mask of the sessions it may use
     bint unrouted
+    bint over_fix                       # comes over a FIX session of its own, not by LOGIN
 
 
 # A session's connection to its counterparty.
@@ -133,6 +137,11 @@ cdef struct link_t:
     uint8_t fill[MAX_FILL_BYTES]  # may hold secrets
 
 
+# Where the orders of a client's own session go.
+cdef struct bridge_route_t:
+    uint16_t session              # unless the message says another: DeliverToCompID (128), or the original's
+
+
 cdef struct node_config_t:
     role_config_t role
     sender_config_t sender
@@ -161,6 +170,9 @@ cdef struct node_t:
     uint8_t session_names[MAX_SESSIONS][CREDENTIAL_BYTES]
     uint32_t name_count
     link_t links[MAX_SESSIONS]
+    bridge_route_t routes[MAX_SESSIONS]
+    uint8_t* passed               # MAX_FRAME_BYTES: fields of a message on its way from one session to another
+    field_t passed_fields[MAX_PASSED_FIELDS]
     ring_t* notes
     uint64_t notes_lost
 
@@ -196,6 +208,8 @@ cdef void node_free(node_t* n) noexcept nogil
 cdef int node_add_session(node_t* n, const session_config_t* config, const uint8_t* name, bint sync,
                           bint hold_when_not_ready, uint32_t skip_ahead, uint8_t endpoints,
                           uint64_t min_backoff_ns, uint64_t max_backoff_ns) noexcept nogil
+# The acceptor session `session` is how `client` (id) comes; its orders go to `route`. 0, or -1: out of memory
+cdef int node_bridge(node_t* n, uint16_t session, uint32_t client, uint16_t route) noexcept nogil
 cdef void node_start(node_t* n, const instant_t* now) noexcept nogil    # replays the journal, starts the role machine
 
 # --- inputs -----------------------------------------------------------------------------------------------------------

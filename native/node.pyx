@@ -10,52 +10,60 @@ from gateway.native.role import Cause, RegisterValue, Release, Request, RequestK
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset, strlen
+from libc.string cimport memcmp, memcpy, memset, strlen
 
+from .bridge cimport (MAX_PENDING, bridge_fields, bridge_init, bridge_promote, bridge_refusal, bridge_sweep, bridge_t,
+                      names_new_order, refusal_text)
 from .clientwire cimport (CLIENT_PROTOCOL_VERSION, ERROR_FENCED, ERROR_LOGIN, ERROR_PROTOCOL, ERROR_TOO_SLOW,
-                          ERROR_VERSION, FRAME_CHECKPOINT, FRAME_CHECKPOINT_VALUE, FRAME_ERROR,
-                          FRAME_FETCH, FRAME_HEADER_BYTES, FRAME_HELD, FRAME_LOGIN, FRAME_ORDER_STATE,
-                          FRAME_PING, FRAME_PONG, FRAME_POSITIONS, FRAME_REJECTED, FRAME_STANDBY, FRAME_SUBMIT,
-                          FRAME_WELCOME, REJECT_MALFORMED, SUBMIT_AGAIN, frame_available, frame_header_t, login_body_t,
-                          position_t, session_body_t)
+                          ERROR_VERSION, FRAME_CHECKPOINT, FRAME_CHECKPOINT_VALUE, FRAME_ERROR, FRAME_FETCH,
+                          FRAME_HEADER_BYTES, FRAME_HELD, FRAME_LOGIN, FRAME_ORDER_STATE, FRAME_PING, FRAME_PONG,
+                          FRAME_POSITIONS, FRAME_REJECTED, FRAME_STANDBY, FRAME_SUBMIT, FRAME_WELCOME,
+                          MAX_CLORDID_BYTES, MAX_FRAME_BYTES, REJECT_CLORDID_TAKEN, REJECT_MALFORMED, REJECT_NOT_READY,
+                          SUBMIT_AGAIN, frame_available, frame_header_t, login_body_t, position_t, session_body_t)
 from .crc32c cimport crc32c
 from .datagram cimport (DATAGRAM_ACK, DATAGRAM_HANDOVER, DATAGRAM_HEADER_BYTES, DATAGRAM_HEARTBEAT, DATAGRAM_HELLO,
                         DATAGRAM_JOIN, OPEN_DUPLICATE, OPEN_OK, OPEN_STALE, channel_init, channel_open, channel_seal,
                         channel_seal_hello, datagram_header_t, open_status)
 from .dictionary cimport Dictionary
 from .doubt cimport MAX_QUESTION_BYTES, doubt_question
-from .feed cimport (CLIENT_CONNECTED, CLIENT_FED, CLIENT_FREE, CLIENT_WAITING, client_free, client_init,
-                    client_open, client_room, client_t, client_write, feed_pump, feed_start)
-from .instant cimport instant_t
-from .intake cimport (INTAKE_COME_AGAIN, INTAKE_HELD, INTAKE_REFUSED_UNLOGGED, INTAKE_REPEATED,
-                      intake_add_session, intake_drain, intake_forget_held, intake_free, intake_holds, intake_init,
-                      intake_settle, intake_submit, intake_verdict, submission_t)
-from .journal cimport Journal, journal_at, journal_commit, journal_reserve, journal_t
-from .orders cimport ORDER_IN_DOUBT, ORDER_REFUSED, order_t, orders_by_client, orders_clordid
-from .parser cimport message_t
+from .encoder cimport (TIMESTAMP_BYTES, write_utc_timestamp)
+from .feed cimport (CLIENT_CONNECTED, CLIENT_FED, CLIENT_FREE, CLIENT_WAITING, FEED_BURST_RECORDS, client_free,
+                    client_init, client_open, client_room, client_t, client_write, feed_pump, feed_start)
+from .fixbody cimport (body_t)
+from .instant cimport (instant_t)
+from .intake cimport (INTAKE_COME_AGAIN, INTAKE_HELD, INTAKE_REFUSED_UNLOGGED, INTAKE_REPEATED, intake_add_session,
+                      intake_drain, intake_forget_held, intake_free, intake_holds, intake_init, intake_settle,
+                      intake_submit, intake_verdict, submission_t)
+from .journal cimport (DIRECTION_IN, DIRECTION_OUT, Journal, journal_at, journal_commit, journal_find, journal_reserve,
+                       journal_t)
+from .orders cimport (ORDER_IN_DOUBT, ORDER_REFUSED, order_t, orders_by_client, orders_clordid, orders_original)
+from .parser cimport (PARSE_OK, field_is, field_t, field_uint, find_field, message_t, parse_message)
 from .receiver cimport (RECEIVER_DIVERGED, RECEIVER_FOLLOWING, RECEIVER_IDLE, receiver_deadline, receiver_follow,
                         receiver_free, receiver_init, receiver_on_datagram, receiver_poll, receiver_stop,
                         receiver_truncated)
-from .record cimport (FLAG_APPLICATION, RECORD_CHECKPOINT, RECORD_EPOCH, RECORD_STATE, STATE_DOUBTS,
-                      STATE_KILL, record_header_t, record_payload, record_payload_length)
+from .record cimport (FLAG_APPLICATION, FLAG_POSS_DUP, RECORD_CHECKPOINT, RECORD_EPOCH, RECORD_IN, RECORD_REJECTED,
+                      RECORD_STATE, STATE_DOUBTS, STATE_KILL, record_header_t, record_payload, record_payload_length)
 from .replica cimport (MAX_SESSIONS, replica_apply, replica_catch_up, replica_checkpoint, replica_checkpoints_full,
                        replica_free, replica_init, replica_next_settled, replica_rebuild, replica_route)
 from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_t, ring_write
 from .risk cimport risk_limits_t
 from .role cimport (CAUSE_SWITCHOVER, COMMAND_NOT_STANDBY, RELEASE_ACKED, RELEASE_ALL, ROLE_PRIMARY, ROLE_STANDBY,
                     command_status, register_outcome, register_request_t, register_value_t, role_command,
-                    role_deadline, role_init,
-                    role_may_have_handed_over, role_on_command, role_on_handover, role_on_log, role_on_peer,
-                    role_on_register, role_on_standby, role_on_timer, role_on_tripwire, role_take_request)
+                    role_deadline, role_init, role_may_have_handed_over, role_on_command, role_on_handover,
+                    role_on_log, role_on_peer, role_on_register, role_on_standby, role_on_timer, role_on_tripwire,
+                    role_take_request)
 from .roster cimport MAX_ROSTER_BYTES, ROSTER_FITS, roster_add_client, roster_add_session, roster_write
 from .sender cimport (receiver_view_t, sender_deadline, sender_init, sender_on_datagram, sender_poll, sender_start,
                       sender_stop)
 from .session cimport (DISCONNECT_LOGON_REFUSED, EVENT_DISCONNECTED, EVENT_GAP_FILLED, EVENT_LOGGED_OUT, EVENT_READY,
-                       EVENT_REJECT_RECEIVED, EVENT_RESENT, EVENT_STOPPED, SEND_OK, SESSION_ACCEPTOR, SESSION_INITIATOR, SESSION_READY,
-                       SESSION_STOPPED, session_closing, session_config_t, session_deadline, session_drop,
-                       session_event, session_init, session_logon_seq, session_logout, session_on_bytes, session_on_connected,
-                       session_on_disconnected, session_on_timer, session_reset, session_resume,
+                       EVENT_REJECT_RECEIVED, EVENT_RESENT, EVENT_STOPPED, SEND_OK, SEND_TOO_LARGE, SESSION_ACCEPTOR,
+                       SESSION_INITIATOR, SESSION_READY, SESSION_STOPPED, send_status, session_closing,
+                       session_config_t, session_deadline, session_drop, session_event, session_init,
+                       session_logon_seq, session_logout, session_on_bytes, session_on_connected,
+                       session_on_disconnected, session_on_timer, session_ready_for, session_reset, session_resume,
                        session_send_application, session_set_seq, session_t, session_tx_consume, session_tx_peek)
+from .tags cimport (MSG_EXECUTION_REPORT, MSG_REJECT, SOH, TAG_CL_ORD_ID, TAG_DELIVER_TO_COMP_ID, TAG_POSS_RESEND,
+                    TAG_REF_SEQ_NUM, TAG_TEXT)
 
 cdef enum:
     HELLO_INTERVAL_NS = 100000000        # until the peer is met; also the least distance of two answers to a HELLO
@@ -77,8 +85,10 @@ cdef int node_init(node_t* n, const node_config_t* config, journal_t* journal) n
     n.journal = journal
     channel_init(&n.channel, n.config.key, config.pair_id, config.role.node, config.incarnation)
     sender_init(&n.sender, &n.config.sender, journal, &n.channel)
+    n.passed = <uint8_t*>malloc(MAX_FRAME_BYTES + CREDENTIAL_BYTES)
     n.notes = <ring_t*>malloc(RING_HEADER_BYTES + NOTE_RING_BYTES)
-    if n.notes is NULL or receiver_init(&n.receiver, &n.config.receiver, journal, &n.channel) != 0:
+    if (n.passed is NULL or n.notes is NULL
+            or receiver_init(&n.receiver, &n.config.receiver, journal, &n.channel) != 0):
         return -1
     ring_init(n.notes, RING_HEADER_BYTES + NOTE_RING_BYTES)
     for i in range(MAX_CLIENT_CONNECTIONS):
@@ -95,6 +105,7 @@ cdef void node_free(node_t* n) noexcept nogil:
     replica_free(&n.replica)
     for i in range(MAX_CLIENT_CONNECTIONS):
         client_free(&n.clients[i])
+    free(n.passed)
     free(n.notes)
 
 
@@ -125,6 +136,15 @@ cdef int node_add_session(node_t* n, const session_config_t* config, const uint8
     return 0
 
 
+cdef int node_bridge(node_t* n, uint16_t session, uint32_t client, uint16_t route) noexcept nogil:
+    if bridge_init(&n.replica.bridges[session], client) != 0:
+        return -1
+    n.routes[session].session = route
+    n.names[client - 1].over_fix = 1
+    n.replica.sessions[session].hooks.on_message = pass_message_on
+    return 0
+
+
 cdef void node_start(node_t* n, const instant_t* now) noexcept nogil:
     n.now = now[0]
     replica_rebuild(&n.replica)
@@ -140,6 +160,7 @@ cdef void node_start(node_t* n, const instant_t* now) noexcept nogil:
 include "node_pair.pxi"
 include "node_sessions.pxi"
 include "node_clients.pxi"
+include "node_bridge.pxi"
 include "node_progress.pxi"
 include "node_role.pxi"
 include "node_outputs.pxi"

@@ -146,7 +146,7 @@ cdef int32_t find_name(node_t* n, const uint8_t* credentials, uint32_t name_leng
         for k in range(CREDENTIAL_BYTES):
             name_differs |= name[k] ^ n.names[i].name[k]
             token_differs |= token[k] ^ n.names[i].token[k]
-        if name_differs == 0 and token_differs == 0:
+        if name_differs == 0 and token_differs == 0 and not n.names[i].over_fix:
             found = <int32_t>i
     return found
 

@@ -13,7 +13,8 @@ NOTE_NAMES = {
     NOTE_REPLICATION_STALLED: "replication_stalled", NOTE_REGISTER_REQUEST: "register_request",
     NOTE_COMMAND_DONE: "command_done", NOTE_TRUNCATION: "truncation", NOTE_STOPPED: "stopped",
     NOTE_IN_DOUBT: "in_doubt", NOTE_RECONCILED: "reconciled", NOTE_FLUSH_WANTED: "flush_wanted",
-    NOTE_FILL_LOGON: "fill_logon", NOTE_TAIL_SETTLED: "tail_settled", NOTE_UNFIT: "unfit",
+    NOTE_FILL_LOGON: "fill_logon", NOTE_NOT_PASSED_ON: "not_passed_on", NOTE_TAIL_SETTLED: "tail_settled",
+    NOTE_UNFIT: "unfit",
     NOTE_QUESTION_REFUSED: "question_refused", NOTE_DATAGRAMS_DROPPED: "datagrams_dropped",
 }
 
@@ -105,8 +106,8 @@ cdef class Node:
                     bint orig_sending_time_optional=False, bint acceptor=False, bint fills_logon=False,
                     uint32_t heartbeat_min_s=0, uint32_t heartbeat_max_s=0, Dictionary dictionary=None,
                     Dictionary session_dictionary=None, uint32_t checks=0) -> int:
-        """Adds a session; its index. `fills_logon`: each Logon waits for fields of the control thread. ValueError names what is too long. Call it in the configuration's
-        order."""
+        """Adds a session; its index. `fills_logon`: each Logon waits for fields of the control thread. ValueError names
+        what is too long. Call it in the configuration's order."""
         cdef session_config_t config
         memset(&config, 0, sizeof(config))
         config.index = self.handle.replica.session_count
@@ -179,6 +180,16 @@ cdef class Node:
         limits.order_interval_ns = <uint64_t>(1e9 / orders_per_second) if orders_per_second > 0 else 0
         limits.burst_ns = limits.order_interval_ns * (burst - 1 if burst > 0 else 0)
         return n.name_count
+
+    def bridge(self, uint32_t session, uint32_t client, uint32_t route) -> None:
+        """The acceptor session `session` (index) is how `client` (id) comes; its orders go to the session `route`
+        (index). MemoryError, ValueError. Call it after both were added."""
+        cdef node_t* n = self.handle
+        if (session >= n.replica.session_count or route >= n.replica.session_count or not n.links[session].accepting
+                or n.links[route].accepting or not 0 < client <= n.name_count):
+            raise ValueError(f"session {session}, client {client}, route {route}: an acceptor, a client, an initiator")
+        if node_bridge(n, <uint16_t>session, client, <uint16_t>route) != 0:
+            raise MemoryError("bridge")
 
     def rebuild(self) -> None:
         """Derives everything from the journal, as the start does. Not while a reactor drives the node."""

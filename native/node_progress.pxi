@@ -107,6 +107,10 @@ cdef void node_settle(node_t* n, const instant_t* now) noexcept nogil:
         n.first_order_noted = 1
         note(n, NOTE_FIRST_ORDER, 0, 0, n.journal.last_lsn, 0)
     n.feeds_behind = 0
+    for i in range(n.replica.session_count):
+        if n.replica.bridges[i].client != 0:
+            pass_orders_on(n, i, now)
+            n.feeds_behind |= pass_answers_on(n, i, now)
     for slot in range(MAX_CLIENT_CONNECTIONS):
         if n.clients[slot].phase == CLIENT_FED:
             n.feeds_behind |= feed_pump(&n.clients[slot], &n.replica, n.released_lsn)

@@ -67,6 +67,7 @@ cdef void start_session(node_t* n, uint16_t i, bint early, uint32_t unknown_epoc
     cdef session_t* s = &n.replica.sessions[i]
     cdef uint64_t first = s.next_out
     s.epoch = n.role.epoch
+    bridge_promote(&n.replica.bridges[i])
     n.intake.sessions[i].lossy = n.replica.skipped[i] or (early and n.role.epoch > 1)
     # What an async primary released may be missing here: no number of that window may be used for something else.
     # Of a suspect log even number 1: it may have lost all.

@@ -94,11 +94,15 @@ cdef void node_on_session_disconnected(node_t* n, uint16_t session, const instan
 
 cdef size_t node_on_session_bytes(node_t* n, uint16_t session, const uint8_t* data, size_t size,
                                   const instant_t* now) noexcept nogil:
+    cdef size_t used
     n.now = now[0]
     if n.links[session].phase != LINK_UP:
         return 0                     # it has spoken before our Logon went out
     replica_catch_up(&n.replica)     # an answer finds its order
-    return session_on_bytes(&n.replica.sessions[session], data, size, now)
+    used = session_on_bytes(&n.replica.sessions[session], data, size, now)
+    if n.replica.bridges[session].client != 0:
+        pass_orders_on(n, session, now)
+    return used
 
 
 cdef int node_on_session_command(node_t* n, uint16_t session, session_command command, uint64_t next_out,

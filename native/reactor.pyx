@@ -21,13 +21,13 @@ from .datagram cimport MAX_DATAGRAM_BYTES
 from .feed cimport client_tx_consume, client_tx_peek
 from .lifeline cimport lifeline_hold, lifeline_start
 from .node cimport (GREETING_BYTES, NOTE_COMMAND_DONE, NOTE_REGISTER_REQUEST, NOTE_STOPPED, NOTE_TRUNCATION,
-                    node_advance, node_deadline, node_fill_logon, node_greeting_is_fresh, node_on_client_bytes, node_on_client_connected,
-                    node_on_client_disconnected, node_on_command, node_on_datagram, node_on_register,
-                    node_on_session_bytes, node_on_session_command, node_on_session_connected,
+                    node_advance, node_deadline, node_fill_logon, node_greeting_is_fresh, node_on_client_bytes,
+                    node_on_client_connected, node_on_client_disconnected, node_on_command, node_on_datagram,
+                    node_on_register, node_on_session_bytes, node_on_session_command, node_on_session_connected,
                     node_on_session_disconnected, node_on_timer, node_on_tripwire, node_poll_datagram,
                     node_seal_greeting, node_session_closing, node_session_tx_consume, node_session_tx_peek,
-                    node_set_kill, node_settle, node_start, node_stop, node_stopped, node_take_accept, node_take_connect,
-                    node_take_register_request, node_truncated, note_t, session_command)
+                    node_set_kill, node_settle, node_start, node_stop, node_stopped, node_take_accept,
+                    node_take_connect, node_take_register_request, node_truncated, note_t, session_command)
 from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_t, ring_write
 from .role cimport register_outcome, register_request_t, register_value_t, role_command
 

@@ -32,6 +32,7 @@ cdef enum record_flag:
     FLAG_ORDER = 2         # OUT: carries a ClOrdID of our client (new order, cancel, replace)
     FLAG_POSS_DUP = 4      # IN: arrived with PossDupFlag=Y (a resend filled our gap)
     FLAG_RESET = 8         # STATE: sequence numbers of the session start over after this record
+    FLAG_PASSED_ON = 16    # OUT: passes on, or answers, the record `aux` LSNs before it (bridge.pxd)
 
 
 cdef enum state_kind:
@@ -51,12 +52,14 @@ cdef struct record_header_t:
     uint32_t length    # header + payload, bytes
     uint32_t crc       # CRC-32C
     uint64_t lsn       # from 1, contiguous
-    uint64_t seq       # FIX MsgSeqNum (34); 0 where the kind has none
+    # FIX MsgSeqNum (34); 0 where the kind has none. REJECTED: of the message in the client's session that brought it
+    uint64_t seq
     uint64_t time_ns   # wall clock of the writer, ns since the Unix epoch
     uint32_t epoch
     uint32_t client    # client id; 0: none
     # IN: next inbound MsgSeqNum expected after this record. OUT: offset<<16|length of ClOrdID (11) in
-    # the payload, 0 if none. STATE: state_kind. EPOCH: node index. REJECTED: reject_reason
+    # the payload, 0 if none; with FLAG_PASSED_ON a distance. STATE: state_kind. EPOCH: node index.
+    # REJECTED: reject_reason
     uint32_t aux
     uint16_t session   # index of the session in the pair's configuration
     uint8_t kind       # record_kind

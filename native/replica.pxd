@@ -7,6 +7,7 @@ May depend on: journal, session, orders, risk, parser. Never does I/O, never rea
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from .bridge cimport bridge_t
 from .doubt cimport doubts_t
 from .fates cimport fates_t
 from .journal cimport journal_t
@@ -58,6 +59,7 @@ cdef struct replica_t:
     roster_t roster
     unrouted_t unrouted[MAX_UNROUTED]   # a ring
     uint64_t unrouted_count
+    bridge_t bridges[MAX_SESSIONS]      # of the sessions that are a client's own
     bint skipped[MAX_SESSIONS]  # its numbers were set by hand or skipped ahead: orders may be out that the log lacks
     uint64_t applied_lsn
     uint64_t orphan_records     # name a session or client that the configuration does not have

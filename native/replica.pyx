@@ -8,20 +8,21 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memmove, memset
 
-from .clientwire cimport FATE_GAP_FILLED, REJECT_CANCELED
+from .bridge cimport (bridge_apply, bridge_forget, bridge_free, bridge_passed)
+from .clientwire cimport (FATE_GAP_FILLED, REJECT_CANCELED)
 from .crc32c cimport crc32c
 from .doubt cimport (asks_for_status, doubt_body, doubt_msg_type, doubts_add, doubts_free, doubts_full, doubts_init,
                      refuses_question, says_unknown_order)
 from .fates cimport fates_add, fates_forget, fates_free, fates_init
 from .journal cimport DIRECTION_OUT, journal_at, journal_find, journal_t
-from .orders cimport (ORDER_IN_DOUBT, ORDER_NOT_THERE, ORDER_OTHER, ORDER_SENT, ORDER_UNKNOWN, order_in_doubt,
-                      order_t, orders_by_client, orders_by_session, orders_forget, orders_free, orders_init,
-                      orders_insert, orders_original, orders_route, orders_update)
+from .orders cimport (ORDER_IN_DOUBT, ORDER_NOT_THERE, ORDER_OTHER, ORDER_SENT, ORDER_UNKNOWN, order_in_doubt, order_t,
+                      orders_by_client, orders_by_session, orders_forget, orders_free, orders_init, orders_insert,
+                      orders_original, orders_route, orders_update)
 from .parser cimport (PARSE_GARBLED, PARSE_OK, field_decimal_e8, field_t, find_field, message_t, parse_fields,
                       parse_message)
-from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_RESET, RECORD_CHECKPOINT, RECORD_DOUBT, RECORD_EPOCH,
-                      RECORD_IN, RECORD_OUT, RECORD_REJECTED, RECORD_STATE, STATE_DOUBTS, STATE_KILL, STATE_LIMITS,
-                      STATE_RESEND, STATE_SET_SEQ, record_header_t, record_payload, record_payload_length)
+from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_PASSED_ON, FLAG_RESET, RECORD_CHECKPOINT, RECORD_DOUBT,
+                      RECORD_EPOCH, RECORD_IN, RECORD_OUT, RECORD_REJECTED, RECORD_STATE, STATE_DOUBTS, STATE_KILL,
+                      STATE_LIMITS, STATE_RESEND, STATE_SET_SEQ, record_header_t, record_payload, record_payload_length)
 from .risk cimport MAX_CLIENTS, risk_forget, risk_init, risk_on_open_change, risk_on_order, risk_on_state
 from .roster cimport ROSTER_FITS, roster_compare
 from .session cimport session_apply, session_forget, session_free
@@ -55,6 +56,7 @@ cdef void replica_free(replica_t* r) noexcept nogil:
     cdef uint32_t i
     for i in range(r.session_count):
         session_free(&r.sessions[i])
+        bridge_free(&r.bridges[i])
     r.session_count = 0
     orders_free(&r.orders)
     doubts_free(&r.doubts)
@@ -70,7 +72,9 @@ cdef void replica_apply(replica_t* r, const record_header_t* record, bint sessio
         return
     if not session_applied:
         session_apply(&r.sessions[record.session], record)
-    if record.kind == RECORD_OUT:
+    if r.bridges[record.session].client != 0:
+        apply_to_bridge(r, record)
+    elif record.kind == RECORD_OUT:
         if record.flags & FLAG_ORDER:
             apply_order(r, record)
         elif r.doubts.count != 0 and record.client == 0 and record.flags & FLAG_APPLICATION:
@@ -101,6 +105,7 @@ cdef void replica_rebuild(replica_t* r) noexcept nogil:
     cdef const record_header_t* record
     for i in range(r.session_count):
         session_forget(&r.sessions[i])
+        bridge_forget(&r.bridges[i])
     orders_forget(&r.orders)
     risk_forget(&r.risk)
     memset(r.checkpoints, 0, sizeof(r.checkpoints))
@@ -124,7 +129,10 @@ cdef void replica_rebuild(replica_t* r) noexcept nogil:
 
 
 cdef uint32_t replica_route(replica_t* r, uint16_t session, const message_t* message) noexcept nogil:
-    cdef order_t* order = orders_route(&r.orders, session, message)
+    cdef order_t* order
+    if r.bridges[session].client != 0:
+        return r.bridges[session].client
+    order = orders_route(&r.orders, session, message)
     if order is NULL or (order.doubted and is_about_question(order, message)):
         return 0
     return order.client
@@ -207,6 +215,16 @@ cdef bint index_message(replica_t* r, const record_header_t* record, message_t* 
     message.field_capacity = MAX_INDEXED_FIELDS
     return parse_message(record_payload(record), record_payload_length(record), record_payload_length(record),
                          message) != PARSE_GARBLED
+
+
+cdef void apply_to_bridge(replica_t* r, const record_header_t* record) noexcept nogil:
+    cdef message_t message
+    if record.kind == RECORD_OUT and record.flags & FLAG_PASSED_ON:
+        bridge_passed(&r.bridges[record.session], record)
+    elif record.kind == RECORD_IN and record.flags & FLAG_APPLICATION and index_message(r, record, &message):
+        bridge_apply(&r.bridges[record.session], record, &message, &r.orders, r.journal)
+    elif record.kind == RECORD_STATE:
+        apply_state(r, record)
 
 
 cdef void apply_order(replica_t* r, const record_header_t* record) noexcept nogil:

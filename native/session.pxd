@@ -145,6 +145,7 @@ cdef struct session_t:
     header_template_t header
     const fix_version_t* version
     uint32_t epoch                   # goes into every record; set by the owner
+    uint64_t passes_on_lsn           # set by the owner: the record that the next application message passes on; 0: none
 
     # Derived from the log by session_apply.
     uint64_t next_out                # MsgSeqNum of our next message

@@ -48,7 +48,11 @@ cdef const record_header_t* append_out(session_t* s, encode_t* e, uint8_t flags,
     record.time_ns = p.now.wall_ns
     record.epoch = s.epoch
     record.client = client
-    record.aux = (e.body_offset + clordid_offset) << 16 | clordid_length if clordid_length else 0
+    if s.passes_on_lsn and flags & FLAG_APPLICATION:
+        flags |= FLAG_PASSED_ON
+        record.aux = <uint32_t>(s.journal.last_lsn + 1 - s.passes_on_lsn)
+    else:
+        record.aux = (e.body_offset + clordid_offset) << 16 | clordid_length if clordid_length else 0
     record.session = s.config.index
     record.kind = RECORD_OUT
     record.flags = flags

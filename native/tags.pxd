@@ -21,6 +21,7 @@ cdef enum:
     TAG_SENDING_TIME = 52
     TAG_TARGET_COMP_ID = 56
     TAG_TEXT = 58
+    TAG_POSS_RESEND = 97
     TAG_ENCRYPT_METHOD = 98
     TAG_HEART_BT_INT = 108
     TAG_TEST_REQ_ID = 112
@@ -51,6 +52,7 @@ cdef enum:
     MSG_REJECT = 0x33            # 3
     MSG_SEQUENCE_RESET = 0x34    # 4
     MSG_LOGOUT = 0x35            # 5
+    MSG_EXECUTION_REPORT = 0x38  # 8
     MSG_LOGON = 0x41             # A
     MSG_ORDER_CANCEL_REQUEST = 0x46         # F
     MSG_ORDER_MASS_CANCEL_REQUEST = 0x71    # q

@@ -1,0 +1,238 @@
+# Clients that come over a FIX session of their own: their orders in, what belongs to them out. Part of node.pyx.
+
+
+cdef bint pass_orders_on(node_t* n, uint16_t session, const instant_t* now) noexcept nogil:
+    """Submits what came since; what cannot get an outcome in the log now stays where it is. True: all was."""
+    cdef bridge_t* b = &n.replica.bridges[session]
+    cdef submission_t s
+    cdef const record_header_t* record
+    cdef intake_verdict verdict
+    replica_catch_up(&n.replica)
+    if b.next < b.end:
+        bridge_sweep(b, &n.replica.orders, n.journal)
+    while b.next < b.end and n.intake.open:
+        record = journal_at(n.journal, b.pending[b.next % MAX_PENDING])
+        if not submission_of(n, session, record, &s):
+            b.next += 1
+            continue
+        s.again = s.again or b.next < b.inherited
+        verdict = intake_submit(&n.intake, &s, now)
+        if verdict == INTAKE_COME_AGAIN or verdict == INTAKE_REFUSED_UNLOGGED:
+            return 0
+        b.next += 1
+        replica_catch_up(&n.replica)
+    return 1
+
+
+cdef void pass_message_on(void* context, session_t* session, const message_t* message,
+                          const record_header_t* record) noexcept nogil:
+    """A message without a ClOrdID of its own, a status request for example: at once or not at all. Said no to at once
+    too, since no record says so."""
+    cdef node_t* n = <node_t*>context
+    cdef uint16_t i = session.config.index
+    cdef submission_t s
+    cdef const field_t* id = find_field(message, TAG_CL_ORD_ID, 3)
+    cdef intake_verdict verdict
+    if names_new_order(message.msg_type) and id is not NULL and 0 < id.length <= MAX_CLORDID_BYTES:
+        return                        # pending: pass_orders_on
+    if not submission_of(n, i, record, &s):
+        return
+    s.origin_seq = 0
+    verdict = intake_submit(&n.intake, &s, &n.now)
+    if verdict == INTAKE_REFUSED_UNLOGGED or verdict == INTAKE_COME_AGAIN:
+        refuse_to(n, i, message, s.reason if s.reason else REJECT_NOT_READY, record.lsn, 0)
+
+
+cdef bint submission_of(node_t* n, uint16_t session, const record_header_t* record, submission_t* s) noexcept nogil:
+    """The order in an IN record. It goes where DeliverToCompID (128) says, or where its original went, or the session's
+    `route`."""
+    cdef bridge_route_t* route = &n.routes[session]
+    cdef message_t message
+    cdef const field_t* field
+    cdef const order_t* original
+    memset(s, 0, sizeof(submission_t))
+    if record is NULL or not index_passed(n, record, &message):
+        return 0
+    s.client = n.replica.bridges[session].client
+    s.origin_seq = record.seq
+    s.again = record.flags & FLAG_POSS_DUP != 0
+    field = find_field(&message, TAG_POSS_RESEND, 3)
+    if field is not NULL and field_is(&message, field, c'Y'):
+        s.again = 1
+    s.session = route.session
+    field = find_field(&message, TAG_DELIVER_TO_COMP_ID, 3)
+    original = orders_original(&n.replica.orders, s.client, &message)
+    if field is not NULL:
+        s.session = session_to(n, &message, field)
+    elif original is not NULL:
+        s.session = original.session
+    s.forbidden = not (n.names[s.client - 1].sessions >> s.session) & 1 if s.session < MAX_SESSIONS else 1
+    field = &message.fields[2]
+    s.msg_type = message.data + field.offset
+    s.msg_type_length = field.length
+    s.body = n.passed
+    s.body_length = bridge_fields(&message, n.passed, MAX_FRAME_BYTES)
+    return 1
+
+
+cdef uint16_t session_to(const node_t* n, const message_t* message, const field_t* name) noexcept nogil:
+    """The session whose counterparty has this CompID; MAX_SESSIONS: none."""
+    cdef uint16_t i
+    cdef const uint8_t* target
+    for i in range(n.replica.session_count):
+        target = n.replica.sessions[i].config.target_comp_id
+        if (not n.links[i].accepting and strlen(<const char*>target) == name.length
+                and memcmp(target, message.data + name.offset, name.length) == 0):
+            return i
+    return MAX_SESSIONS
+
+
+cdef bint index_passed(node_t* n, const record_header_t* record, message_t* message) noexcept nogil:
+    memset(message, 0, sizeof(message_t))
+    message.fields = n.passed_fields
+    message.field_capacity = MAX_PASSED_FIELDS
+    return parse_message(record_payload(record), record_payload_length(record), record_payload_length(record),
+                         message) == PARSE_OK
+
+
+# --- back to the client -----------------------------------------------------------------------------------------------
+
+cdef bint pass_answers_on(node_t* n, uint16_t session, const instant_t* now) noexcept nogil:
+    """Numbers what belongs to the client and was not passed on yet, in the order of the log. True: more would follow
+    at once."""
+    cdef bridge_t* b = &n.replica.bridges[session]
+    cdef const record_header_t* record
+    cdef uint32_t budget = FEED_BURST_RECORDS
+    while b.cursor <= n.journal.last_lsn and budget:
+        record = journal_at(n.journal, b.cursor)
+        if record is not NULL and is_answer(n, session, record):
+            if not session_ready_for(&n.replica.sessions[session], MSG_EXECUTION_REPORT):
+                return 0
+            if not pass_answer_on(n, session, record):
+                return 0
+            replica_catch_up(&n.replica)
+        b.cursor += 1
+        budget -= 1
+    return budget == 0
+
+
+cdef bint is_answer(const node_t* n, uint16_t session, const record_header_t* record) noexcept nogil:
+    cdef uint32_t client = n.replica.bridges[session].client
+    if record.kind == RECORD_REJECTED:
+        return record.client == client
+    if record.kind != RECORD_IN:
+        return 0
+    if record.session == session:
+        return record.flags & FLAG_APPLICATION != 0        # perhaps a ClOrdID that was used before
+    if record.session >= n.replica.session_count or n.links[record.session].accepting:
+        return 0
+    return record.client == client or (record.client == 0 and n.names[client - 1].unrouted
+                                       and record.flags & FLAG_APPLICATION != 0)
+
+
+cdef bint pass_answer_on(node_t* n, uint16_t session, const record_header_t* record) noexcept nogil:
+    """False: it cannot be numbered now."""
+    cdef message_t message
+    cdef const record_header_t* about = NULL
+    cdef const field_t* field
+    cdef const field_t* text
+    if record.kind == RECORD_REJECTED:
+        about = journal_find(n.journal, session, DIRECTION_IN, record.seq) if record.seq else NULL
+        if about is NULL or not index_passed(n, about, &message):
+            return 1                                        # before the session's last reset: nobody waits for it
+        return refuse_to(n, session, &message, <uint8_t>record.aux, record.lsn, record.lsn)
+    if not index_passed(n, record, &message):
+        return 1
+    if record.session == session:
+        return not repeats_clordid(n, session, record, &message) or refuse_to(n, session, &message,
+                                                                              REJECT_CLORDID_TAKEN, record.lsn,
+                                                                              record.lsn)
+    if message.msg_type == MSG_REJECT:
+        field = find_field(&message, TAG_REF_SEQ_NUM, 3)
+        text = find_field(&message, TAG_TEXT, 3)
+        if field is not NULL:
+            about = journal_find(n.journal, record.session, DIRECTION_OUT, <uint64_t>field_uint(&message, field))
+        if about is NULL:
+            return 1
+        return refuse_in_words(n, session, record, about, message.data + text.offset if text is not NULL else NULL,
+                               text.length if text is not NULL else 0)
+    return send_passed(n, session, record, &message)
+
+
+cdef bint repeats_clordid(node_t* n, uint16_t session, const record_header_t* record,
+                          const message_t* message) noexcept nogil:
+    """A new order under a ClOrdID that had its outcome before. With PossResend (97) or PossDupFlag (43) it asks for
+    nothing."""
+    cdef const field_t* id = find_field(message, TAG_CL_ORD_ID, 3)
+    cdef const field_t* again = find_field(message, TAG_POSS_RESEND, 3)
+    cdef const order_t* order
+    if (not names_new_order(message.msg_type) or id is NULL or record.flags & FLAG_POSS_DUP
+            or (again is not NULL and field_is(message, again, c'Y'))):
+        return 0
+    order = orders_by_client(&n.replica.orders, n.replica.bridges[session].client, message.data + id.offset, id.length)
+    return order is not NULL and order.lsn < record.lsn
+
+
+cdef bint send_passed(node_t* n, uint16_t session, const record_header_t* record,
+                      const message_t* message) noexcept nogil:
+    """The counterparty's message as it is, under a header of the client's session."""
+    cdef const field_t* msg_type = &message.fields[2]
+    cdef const uint8_t* from_whom = n.replica.sessions[record.session].config.target_comp_id
+    cdef uint32_t size = 0
+    cdef uint32_t length
+    if record.session != n.routes[session].session:
+        length = <uint32_t>strlen(<const char*>from_whom)
+        memcpy(n.passed, b"115=", 4)                        # OnBehalfOfCompID
+        memcpy(n.passed + 4, from_whom, length)
+        n.passed[4 + length] = SOH
+        size = 5 + length
+    length = bridge_fields(message, n.passed + size, MAX_FRAME_BYTES)
+    return length == 0 or number_passed(n, session, message.data + msg_type.offset, msg_type.length, size + length,
+                                        record.lsn)
+
+
+cdef bint refuse_to(node_t* n, uint16_t session, const message_t* message, uint8_t reason, uint64_t id,
+                    uint64_t passed_lsn) noexcept nogil:
+    cdef const char* text = refusal_text(reason)
+    return say_no(n, session, message, reason, <const uint8_t*>text, <uint32_t>strlen(text), id, passed_lsn)
+
+
+cdef bint refuse_in_words(node_t* n, uint16_t session, const record_header_t* record, const record_header_t* about,
+                          const uint8_t* text, uint32_t length) noexcept nogil:
+    """The counterparty's session has rejected (35=3) a message of ours: its client knows that message by its own
+    number, so it is told about the order."""
+    cdef message_t message
+    cdef uint8_t copy[256]
+    length = min(length, <uint32_t>sizeof(copy))
+    memcpy(copy, text, length)
+    if not index_passed(n, about, &message):
+        return 1
+    return say_no(n, session, &message, 0, copy, length, record.lsn, record.lsn)
+
+
+cdef bint say_no(node_t* n, uint16_t session, const message_t* message, uint8_t reason, const uint8_t* text,
+                 uint32_t text_length, uint64_t id, uint64_t passed_lsn) noexcept nogil:
+    cdef session_t* s = &n.replica.sessions[session]
+    cdef uint8_t stamp[TIMESTAMP_BYTES]
+    cdef uint32_t stamp_length = write_utc_timestamp(stamp, n.now.wall_ns, s.config.timestamp_digits)
+    cdef body_t body
+    cdef uint8_t msg_type = bridge_refusal(message, s.config.begin_string, reason, text, text_length, id, stamp,
+                                           stamp_length, &body)
+    memcpy(n.passed, body.bytes, body.length)
+    return number_passed(n, session, &msg_type, 1, body.length, passed_lsn)
+
+
+cdef bint number_passed(node_t* n, uint16_t session, const uint8_t* msg_type, uint32_t msg_type_length,
+                        uint32_t length, uint64_t passed_lsn) noexcept nogil:
+    """`passed_lsn` 0: it answers something that no record stands for."""
+    cdef session_t* s = &n.replica.sessions[session]
+    cdef const record_header_t* out = NULL
+    cdef send_status status
+    s.passes_on_lsn = passed_lsn
+    status = session_send_application(s, msg_type, msg_type_length, n.passed, length, 0, 0,
+                                      n.replica.bridges[session].client, 0, &n.now, &out)
+    s.passes_on_lsn = 0
+    if status == SEND_TOO_LARGE:
+        note(n, NOTE_NOT_PASSED_ON, session, 0, passed_lsn, length)
+        return 1
+    return status == SEND_OK
