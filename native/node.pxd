@@ -114,6 +114,8 @@ cdef struct link_t:
     bint reset                    # fenced: the owner closes with SO_LINGER 0, then calls node_on_session_disconnected
     uint8_t endpoint              # index in the configured order
     uint8_t endpoints             # how many there are
+    bint round_robin              # after a connection is lost: the next endpoint, not the first
+    uint32_t jitter_permille      # part of each back-off that is left to chance
     uint64_t next_connect_mono_ns
     uint64_t backoff_ns
     uint64_t min_backoff_ns

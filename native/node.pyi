@@ -92,6 +92,8 @@ class Node:
         orig_sending_time_optional: bool = ...,
         acceptor: bool = ...,
         fills_logon: bool = ...,
+        round_robin: bool = ...,
+        jitter: float = ...,
         heartbeat_min_s: int = ...,
         heartbeat_max_s: int = ...,
         dictionary: Dictionary | None = ...,

@@ -104,6 +104,7 @@ cdef class Node:
                     uint64_t min_backoff_ns=10_000_000, uint64_t max_backoff_ns=1_000_000_000,
                     str default_appl_ver_id="", bint test_session=False, bint send_last_processed=False,
                     bint orig_sending_time_optional=False, bint acceptor=False, bint fills_logon=False,
+                    bint round_robin=False, double jitter=0,
                     uint32_t heartbeat_min_s=0, uint32_t heartbeat_max_s=0, Dictionary dictionary=None,
                     Dictionary session_dictionary=None, uint32_t checks=0) -> int:
         """Adds a session; its index. `fills_logon`: each Logon waits for fields of the control thread. ValueError names
@@ -152,6 +153,8 @@ cdef class Node:
                             min_backoff_ns, max_backoff_ns) != 0:
             raise ValueError(f"session {name!r} does not fit: at most {MAX_SESSIONS} sessions")
         self.handle.intake.sessions[config.index].hold_max_age_ns = hold_max_age_ns
+        self.handle.links[config.index].round_robin = round_robin
+        self.handle.links[config.index].jitter_permille = <uint32_t>(jitter * 1000)
         if fills_logon:
             self.handle.links[config.index].fills_logon = 1
             self.handle.replica.sessions[config.index].hooks.fill_logon = fields_from_control

@@ -80,7 +80,8 @@ cdef void start_session(node_t* n, uint16_t i, bint early, uint32_t unknown_epoc
             n.flush_first_lsn = n.journal.last_lsn
     link.next_connect_mono_ns = now.mono_ns
     link.backoff_ns = link.min_backoff_ns
-    link.endpoint = 0
+    if not link.round_robin:
+        link.endpoint = 0
     link.enabled = not n.stopping
 
 

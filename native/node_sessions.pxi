@@ -84,12 +84,26 @@ cdef void node_on_session_disconnected(node_t* n, uint16_t session, const instan
     link.reset = 0
     if link.was_ready:
         link.backoff_ns = link.min_backoff_ns
+    if link.was_ready and not link.round_robin:
+        link.endpoint = 0
     elif link.endpoints:
         link.endpoint = (link.endpoint + 1) % link.endpoints
-    link.next_connect_mono_ns = now.mono_ns + link.backoff_ns
+    link.was_ready = 0
+    link.next_connect_mono_ns = now.mono_ns + link.backoff_ns - jitter(n, session)
     link.backoff_ns = min(link.backoff_ns * 2, link.max_backoff_ns)
     reset_when_wanted(n, session, now)
     start_over_when_due(n, session, now)
+
+
+cdef uint64_t jitter(const node_t* n, uint16_t session) noexcept nogil:
+    """Many sessions that were lost together come back one by one. No random number: a run of the simulator must be the
+    same each time."""
+    cdef const link_t* link = &n.links[session]
+    cdef uint64_t key[3]
+    key[0] = n.config.incarnation
+    key[1] = session
+    key[2] = link.attempts
+    return link.backoff_ns // 1000 * (crc32c(0, <const uint8_t*>key, sizeof(key)) % (link.jitter_permille + 1))
 
 
 cdef size_t node_on_session_bytes(node_t* n, uint16_t session, const uint8_t* data, size_t size,

@@ -16,6 +16,8 @@ cdef enum:
     MAX_PATHS = 2
     MAX_ENDPOINTS = 8
     MAX_LINGERING = 32
+    MAX_SOCKET_OPTIONS = 12              # of one endpoint
+    SOCKET_OPTION_BYTES = 16             # an int, or the name of an interface
     SOCKADDR_BYTES = 28                  # sockaddr_in6, the largest we use
     SESSION_RX_BYTES = 1 << 18
     CLIENT_RX_BYTES = 1 << 17            # MAX_FRAME_BYTES must fit
@@ -62,6 +64,18 @@ cdef struct address_t:
     int family
 
 
+cdef struct socket_option_t:     # an argument of setsockopt()
+    int level
+    int name
+    uint32_t size
+    uint8_t value[SOCKET_OPTION_BYTES]
+
+
+cdef struct socket_options_t:
+    uint32_t count
+    socket_option_t entries[MAX_SOCKET_OPTIONS]
+
+
 cdef class Reactor:
     cdef readonly Node owner
     cdef node_t* node
@@ -77,7 +91,9 @@ cdef class Reactor:
     cdef address_t tripwire_peer         # set on the node that connects
     cdef address_t endpoints[MAX_SESSIONS][MAX_ENDPOINTS]
     cdef address_t sources[MAX_SESSIONS][MAX_ENDPOINTS]
-    cdef bint dialled[MAX_SESSIONS]      # the control thread makes its connections
+    cdef socket_options_t options[MAX_SESSIONS][MAX_ENDPOINTS]
+    cdef uint64_t dialled[MAX_SESSIONS]  # bit mask: endpoints that the control thread connects to
+    cdef uint64_t connect_timeouts_ns[MAX_SESSIONS]
     cdef stream_t sessions[MAX_SESSIONS]
     cdef stream_t clients[MAX_CLIENT_CONNECTIONS]
     cdef stream_t tripwire
@@ -95,7 +111,6 @@ cdef class Reactor:
     cdef bint more                       # something is left for the next turn: do not wait
     cdef uint64_t stop_mono_ns
     cdef uint64_t notes_seen
-    cdef uint64_t connect_timeout_ns
     cdef instant_t now
     cdef readonly uint64_t turns
     cdef readonly uint64_t datagrams_received

@@ -1,5 +1,6 @@
 """Face of the reactor: sockets and the clock for one Node."""
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 from .node import Node
@@ -31,16 +32,22 @@ class Reactor:
         *,
         busy_poll: bool = ...,
         yield_when_idle: bool = ...,
-        connect_timeout_ns: int = ...,
     ) -> None: ...
     def add_path(self, fd: int) -> None: ...
     def listen_for_clients(self, fd: int) -> None: ...
     def listen_for_tripwire(self, fd: int) -> None: ...
     def connect_tripwire(self, host: str, port: int) -> None: ...
     def add_endpoint(
-        self, session: int, index: int, host: str, port: int, source: tuple[str, int] | None = None
+        self,
+        session: int,
+        index: int,
+        host: str,
+        port: int,
+        source: str | None = None,
+        options: Iterable[tuple[int, int, bytes]] = (),
+        by_control: bool = False,
     ) -> None: ...
-    def dial_by_control(self, session: int) -> None: ...
+    def set_connect_timeout(self, session: int, timeout_ns: int) -> None: ...
     @property
     def notify_fileno(self) -> int: ...
     def command(

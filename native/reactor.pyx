@@ -64,6 +64,9 @@ cdef extern from * nogil:
     static void set_int_option(int fd, int level, int name, int value) {
         setsockopt(fd, level, name, &value, sizeof value);
     }
+    static int set_option(int fd, int level, int name, const void *value, unsigned size) {
+        return setsockopt(fd, level, name, value, size);
+    }
     static void set_reset_on_close(int fd) {
         struct linger l = {1, 0};
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
@@ -90,7 +93,7 @@ cdef extern from * nogil:
         epoll_data_t data
     int EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP, EPOLLRDHUP, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL, EPOLL_CLOEXEC
     int EFD_NONBLOCK, EFD_CLOEXEC, SOCK_STREAM, SOCK_NONBLOCK, SOCK_CLOEXEC, MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_WR
-    int IPPROTO_TCP, TCP_NODELAY
+    int IPPROTO_TCP, TCP_NODELAY, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT
     cdef struct sockaddr:
         pass
     int epoll_create1(int)
@@ -106,6 +109,7 @@ cdef extern from * nogil:
     int sched_yield()
     int wait_events(int, epoll_event*, int, long long)
     void set_int_option(int, int, int, int)
+    int set_option(int, int, int, const void*, unsigned int)
     void set_reset_on_close(int)
     void set_keepalive(int, int)
     int connect_error(int)
@@ -116,7 +120,8 @@ cdef enum:
     LINGER_NS = 1000000000           # how long a closed connection's unread input is drained
     STOP_TIMEOUT_NS = 3000000000     # log-out of all sessions at a stop
     KEEPALIVE_S = 10
-    DIAL_TIMEOUT_NS = 10000000000    # of the control thread, which has shorter ones of its own
+    CONNECT_TIMEOUT_NS = 1000000000  # unless configured
+    DIAL_MARGIN_NS = 1000000000      # the control thread keeps the time-out itself
     COMMAND_DATA_BYTES = 16384       # that may come with a command
     TRIPWIRE_RETRY_NS = 20000000
     GREETING_TIMEOUT_NS = 1000000000
@@ -157,14 +162,12 @@ cdef class Reactor:
     to close after `run` has returned. Raises OSError when the kernel refuses an epoll or eventfd, MemoryError.
     """
 
-    def __cinit__(self, Node owner not None, *, bint busy_poll=False, bint yield_when_idle=True,
-                  uint64_t connect_timeout_ns=1000000000):
+    def __cinit__(self, Node owner not None, *, bint busy_poll=False, bint yield_when_idle=True):
         cdef int i
         self.owner = owner
         self.node = owner.handle
         self.busy_poll = busy_poll
         self.yield_when_idle = yield_when_idle
-        self.connect_timeout_ns = connect_timeout_ns
         self.client_listen_fd = self.tripwire_listen_fd = -1
         self.lifeline_fd = lifeline_start()
         self.epoll_fd = epoll_create1(EPOLL_CLOEXEC)
@@ -180,6 +183,7 @@ cdef class Reactor:
         ring_init(self.commands, RING_HEADER_BYTES + COMMAND_RING_BYTES)
         for i in range(MAX_SESSIONS):
             stream_init(&self.sessions[i])
+            self.connect_timeouts_ns[i] = CONNECT_TIMEOUT_NS
         for i in range(MAX_CLIENT_CONNECTIONS):
             stream_init(&self.clients[i])
         for i in range(MAX_LINGERING):
@@ -232,20 +236,37 @@ cdef class Reactor:
         """Address of the peer's tripwire: this node connects, and again whenever it is lost."""
         address_set(&self.tripwire_peer, host, port)
 
-    def add_endpoint(self, uint32_t session, uint32_t index, str host, int port, source=None) -> None:
-        """Endpoint `index` of `session`, numeric IPv4 or IPv6; optional (host, port) to connect from."""
+    def add_endpoint(self, uint32_t session, uint32_t index, str host, int port, str source=None, options=(),
+                     bint by_control=False) -> None:
+        """Endpoint `index` of `session`, numeric IPv4 or IPv6; the address to connect from, and (level, name, bytes) of
+        setsockopt(). `by_control`: the control thread connects, and answers each note `connecting` by ADOPT. Raises
+        ValueError."""
+        cdef socket_options_t* entries
+        cdef socket_option_t* entry
         if session >= self.node.replica.session_count or index >= MAX_ENDPOINTS:
             raise ValueError(f"session {session}, endpoint {index}: at most {MAX_ENDPOINTS} endpoints of a "
                              "known session")
         address_set(&self.endpoints[session][index], host, port)
         if source is not None:
-            address_set(&self.sources[session][index], source[0], source[1])
+            address_set(&self.sources[session][index], source, 0)
+        entries = &self.options[session][index]
+        for level, name, value in options:
+            if entries.count == MAX_SOCKET_OPTIONS or len(value) > SOCKET_OPTION_BYTES:
+                raise ValueError(f"session {session}, endpoint {index}: too many socket options, or too long")
+            entry = &entries.entries[entries.count]
+            entry.level = level
+            entry.name = name
+            entry.size = len(value)
+            memcpy(entry.value, <const char*>value, len(value))
+            entries.count += 1
+        if by_control:
+            self.dialled[session] |= <uint64_t>1 << index
 
-    def dial_by_control(self, uint32_t session) -> None:
-        """Connections of `session` are made by the control thread, which answers each note `connecting` by ADOPT."""
+    def set_connect_timeout(self, uint32_t session, uint64_t timeout_ns) -> None:
+        """How long one attempt to connect may take."""
         if session >= self.node.replica.session_count:
             raise ValueError(f"no session {session}")
-        self.dialled[session] = 1
+        self.connect_timeouts_ns[session] = timeout_ns
 
     @property
     def notify_fileno(self) -> int:
@@ -428,17 +449,14 @@ cdef class Reactor:
     cdef void _session_connect(self, uint16_t i) noexcept nogil:
         cdef stream_t* s = &self.sessions[i]
         cdef uint8_t endpoint = self.node.links[i].endpoint
-        cdef int status
-        if self.dialled[i]:
-            s.filled = 0
-            s.connecting = 1
-            s.deadline_mono_ns = self.now.mono_ns + DIAL_TIMEOUT_NS
-            return
-        s.fd = open_stream(&self.endpoints[i][endpoint], &self.sources[i][endpoint], &status)
         s.filled = 0
         s.connecting = 1
         s.wants_write = 1
-        s.deadline_mono_ns = self.now.mono_ns + self.connect_timeout_ns
+        s.deadline_mono_ns = self.now.mono_ns + self.connect_timeouts_ns[i]
+        if self.dialled[i] >> endpoint & 1:
+            s.deadline_mono_ns += DIAL_MARGIN_NS
+            return
+        s.fd = open_stream(&self.endpoints[i][endpoint], &self.sources[i][endpoint], &self.options[i][endpoint])
         if s.fd < 0 or not self._watch(s.fd, tag_of(ON_SESSION, i), EPOLLIN | EPOLLOUT, EPOLL_CTL_ADD):
             self._session_gone(i, 0)
 
@@ -448,7 +466,7 @@ cdef class Reactor:
         cdef stream_t* s = &self.sessions[i]
         cdef int fd = <int>c.b
         cdef bint wanted
-        if self.dialled[i]:
+        if not self.node.links[i].accepting:
             wanted = s.connecting and s.fd < 0 and self.node.links[i].attempts == c.a
         else:
             wanted = not self.stopping and s.fd < 0 and node_take_accept(self.node, i, &self.now)
@@ -648,11 +666,10 @@ cdef class Reactor:
             self._tripwire_connect()
 
     cdef void _tripwire_connect(self) noexcept nogil:
-        cdef int status
         cdef address_t anywhere
         memset(&anywhere, 0, sizeof(anywhere))
         self.tripwire_retry_mono_ns = self.now.mono_ns + TRIPWIRE_RETRY_NS
-        self.tripwire.fd = open_stream(&self.tripwire_peer, &anywhere, &status)
+        self.tripwire.fd = open_stream(&self.tripwire_peer, &anywhere, NULL)
         self.tripwire.filled = 0
         self.tripwire.connecting = 1
         self.tripwire_verified = 0
@@ -878,16 +895,24 @@ cdef void stream_close(stream_t* s) noexcept nogil:
     s.filled = 0
 
 
-cdef int open_stream(const address_t* target, const address_t* source, int* status) noexcept nogil:
-    """A non-blocking TCP socket that is connecting to target; -1 when that failed at once."""
+cdef int open_stream(const address_t* target, const address_t* source, const socket_options_t* options) noexcept nogil:
+    """A non-blocking TCP socket that is connecting to target; -1 when that failed at once, or an option is refused."""
+    cdef uint32_t i
     cdef int fd
-    status[0] = 0
     if target.length == 0:
         return -1
     fd = c_socket(target.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
     if fd < 0:
         return -1
     set_int_option(fd, IPPROTO_TCP, TCP_NODELAY, 1)
+    for i in range(options.count if options is not NULL else 0):
+        if set_option(fd, options.entries[i].level, options.entries[i].name, options.entries[i].value,
+                      options.entries[i].size) != 0:
+            close(fd)
+            return -1
+    # The port is chosen with the connection, so that many connections to one place can have the same source.
+    if source.length:
+        set_int_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
     if source.length and c_bind(fd, <const sockaddr*>source.bytes, source.length) != 0:
         close(fd)
         return -1
