@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.config.connections import tcp_of
 from gateway.config.load import load_config
 from gateway.config.models import Config
 from gateway.config.secrets import read_key, read_secret
@@ -29,12 +30,13 @@ class NodeName(StrEnum):
 def check(
     file: Annotated[Path, typer.Argument(help="Configuration file of the pair.", show_default=False)],
     node: Annotated[
-        NodeName | None, typer.Option(help="Also try to read each secret that this node needs, here and now.")
+        NodeName | None,
+        typer.Option(help="Also try each secret, certificate and socket option that this node needs, here and now."),
     ] = None,
 ) -> None:
     """Checks FILE and prints what is in force, defaults included. Exit status 1 and every problem if it is wrong."""
     config = load_config(file)
-    found = check_secrets(config, node.value) if node else []
+    found = check_secrets(config, node.value) + check_connections(config) if node else []
     typer.echo(as_toml(config), nl=False)
     for line in found:
         typer.echo(f"# {line}")
@@ -63,6 +65,34 @@ def check_secrets(config: Config, node: str) -> list[str]:
             else:
                 read_secret(what, env=env, file=file)
             found.append(f"{what}: ****, from {f'environment variable {env}' if env else file}")
+        except ConfigError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return found
+
+
+def check_connections(config: Config) -> list[str]:
+    """Tries certificates, passwords of proxies and options of sockets; a line for each that works, or that the system
+    cuts short. Raises ConfigError."""
+    from gateway.wire.dialer import route_to  # noqa: PLC0415  (configuration is read without it)
+    from gateway.wire.door import probe_door  # noqa: PLC0415
+    from gateway.wire.tcpoptions import probe  # noqa: PLC0415
+
+    found, problems = [], []
+    for session in config.session:
+        owner = f"session {session.name!r}"
+        for endpoint in session.endpoints:
+            try:
+                route = route_to(endpoint, session.tcp, session.tls, session.connect_timeout, owner)
+                found += probe(tcp_of(endpoint, session.tcp), route.where)
+                if route.tls is not None:
+                    found.append(f"{route.where}: TLS as configured, for {route.tls.server_name}")
+            except ConfigError as error:
+                problems.append(str(error))
+    if any(session.role == "acceptor" for session in config.session):
+        try:
+            found += probe_door(config.acceptor, "acceptor")
         except ConfigError as error:
             problems.append(str(error))
     if problems:

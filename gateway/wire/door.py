@@ -90,7 +90,7 @@ class Door(Generic[Key]):
         self._options = options(settings.tcp)
         for warning in probe(settings.tcp, where):
             log.warning("socket_option", text=warning)
-        self._tls: ssl.SSLContext | None = server_context(settings.tls, f"{where}: tls") if settings.tls else None
+        self._tls = _context(settings, where)
         self._listeners: list[socket.socket] = []
         self._visitors: dict[_Visitor, None] = {}  # in order of arrival
         self._open: Counter[str] = Counter()  # connections of each source, visitors and welcomed
@@ -294,3 +294,15 @@ class Door(Generic[Key]):
         if now - self._told.get(reason, -TOLD_EVERY_S) >= TOLD_EVERY_S:
             self._told[reason] = now
             log.warning("refused", reason=str(reason), source=source, detail=detail, so_far=self.refused[reason])
+
+
+def probe_door(settings: Acceptor, where: str) -> list[str]:
+    """Tries certificates and socket options without opening anything; a line for each. Raises ConfigError."""
+    found = probe(settings.tcp, where)
+    if _context(settings, where) is not None:
+        found.append(f"{where}: TLS as configured")
+    return found
+
+
+def _context(settings: Acceptor, where: str) -> ssl.SSLContext | None:
+    return server_context(settings.tls, f"{where}: tls") if settings.tls else None
