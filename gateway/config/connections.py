@@ -16,6 +16,7 @@ NS_PER_S = 10**9
 NS_PER_MS = 10**6
 NS_PER_US = 10**3
 MAX_BUFFER_BYTES = 1 << 30
+MAX_FIRST_MESSAGE_BYTES = 1 << 14  # what a command can hand to the reactor
 MAX_INTERFACE_CHARS = 15  # IFNAMSIZ less the terminating zero
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -213,7 +214,7 @@ class Acceptor(Section):
     max_connections_per_source: int = Field(32, ge=1, le=65536, description="of one address")
     max_unidentified: int = Field(64, ge=1, le=65536, description="connections that have not sent a whole Logon yet")
     first_message_timeout: Duration = Field(parse_duration("5s"), description="from the connection to a whole Logon")
-    max_first_message: Size = Field(parse_size("4 KiB"), ge=256, le=1 << 20)
+    max_first_message: Size = Field(parse_size("4 KiB"), ge=256, le=MAX_FIRST_MESSAGE_BYTES)
     tcp: Tcp = Tcp()
     tls: ServerTls | None = None
 

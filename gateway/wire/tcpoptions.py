@@ -54,6 +54,14 @@ def options(tcp: Tcp) -> list[SocketOption]:
     return found + [SocketOption(key, level, name, v) for key, level, name, v in rest if v is not None]
 
 
+def packed(wanted: list[SocketOption]) -> list[tuple[int, int, bytes]]:
+    """As setsockopt() of C takes them."""
+    return [
+        (option.level, option.name, option.value if isinstance(option.value, bytes) else struct.pack("i", option.value))
+        for option in wanted
+    ]
+
+
 def apply(sock: socket.socket, wanted: list[SocketOption], where: str) -> None:
     """Sets every option on a TCP socket. Raises ConfigError that names `where` and the key, such as
     session 'X': tcp.busy_poll."""
@@ -81,11 +89,6 @@ def probe(tcp: Tcp, where: str) -> list[str]:
                         f"raise it with: sysctl -w {LIMITS[option.key]}={option.value}"
                     )
     return warnings
-
-
-def linger_none(sock: socket.socket) -> None:
-    """A close of `sock` from now on is a reset, and drops what was not sent."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def _units(duration_ns: int | None, unit_ns: int) -> int | None:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from gateway.config.connections import Tcp
 from gateway.errors import ConfigError
-from gateway.wire.tcpoptions import SO_BUSY_POLL, SocketOption, apply, options, probe
+from gateway.wire.tcpoptions import SO_BUSY_POLL, SocketOption, apply, options, packed, probe
 
 
 def test_every_option_reaches_the_socket():
@@ -30,6 +30,15 @@ def test_every_option_reaches_the_socket():
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * 16 * 1024
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 2 * 32 * 1024
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).startswith(b"lo\0")
+
+
+def test_options_packed_for_native_code_mean_the_same():
+    tcp = Tcp(keepalive_count=4, send_buffer="16 KiB", interface="lo")
+    with socket.socket() as sock, socket.socket() as other:
+        apply(other, options(tcp), "session 'X'")
+        for level, name, value in packed(options(tcp)):
+            sock.setsockopt(level, name, value)
+            assert sock.getsockopt(level, name, 16) == other.getsockopt(level, name, 16)
 
 
 def test_what_is_not_configured_is_left_to_the_system():
