@@ -107,8 +107,8 @@ cdef bint next_segment(journal_t* j, uint64_t need) noexcept nogil:
     p.tail = segment.base
     store_u64(&p.offset, HEADER_PAGE_BYTES)
     p.segment_count += 1
-    store_u32(&p.unnamed, p.directory >= 0)
     store_u32(&p.current, p.segment_count - 1)
+    store_u32(&p.unnamed, p.directory >= 0)
     store_u32(&p.wanted, 0)
-    store_u32(&p.prepared_full, 0)
+    store_u32(&p.prepared_full, 0)                # last: what sees it sees the rest, see prepare_step
     return True

@@ -7,9 +7,7 @@ cdef journal_status journal_prepare(journal_t* j) noexcept nogil:
     pthread_mutex_lock(&p.busy)
     if p.positions is not NULL:
         warm(j)
-        error = name_current(p)
-        if error == 0:
-            error = prepare_step(p)
+        error = prepare_step(p)
         if p.flush_error == 0:
             j.error_number = error
     pthread_mutex_unlock(&p.busy)
@@ -87,11 +85,18 @@ cdef int name_current(private_t* p) noexcept nogil:
 
 
 cdef int prepare_step(private_t* p) noexcept nogil:
-    """Brings the next segment nearer, if it is due. 0 or errno."""
+    """Gives the current segment its name and brings the next one nearer, if that is due. 0 or errno.
+
+    In this order: once nothing is prepared, the log cannot go on in another segment. So the current one has its name
+    before the next one is made under PREPARED_NAME, which would take its place.
+    """
     cdef int error
     if p.preparing.base is NULL:
-        if load_u32(&p.prepared_full) or not prepare_due(p):
+        if load_u32(&p.prepared_full):
             return 0
+        error = name_current(p)
+        if error or not prepare_due(p):
+            return error
         if p.segment_count >= MAX_SEGMENTS:
             return EMFILE
         error = create_next(p)

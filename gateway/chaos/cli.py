@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import signal
 import tempfile
 from collections.abc import Coroutine
@@ -14,10 +15,12 @@ from typing import Annotated, Any, TypeVar
 import orjson
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from gateway.chaos.campaign import Campaign, CampaignOptions
 from gateway.chaos.etcd import HAVE_ETCD
 from gateway.chaos.plan import Kind
+from gateway.chaos.takeovers import HEARTBEAT_S, SEGMENT_BYTES, TakeoverSeries, measure_takeovers
 from gateway.chaos.verdict import RoundResult, Summary
 from gateway.chaos.world import WorldOptions
 from gateway.client.orderfile import read_orders
@@ -27,6 +30,7 @@ from gateway.errors import ConfigError
 EXIT_BROKEN = 1
 ENDLESS_ROUNDS = 1 << 40
 ROUNDS_A_WORLD = 20
+TAKEOVER_SUSPECT_AFTER_MS = 50
 SUSPECT_AFTER_MS = 250  # so that a busy machine is not taken for a dead peer
 
 T = TypeVar("T")
@@ -58,7 +62,13 @@ def chaos(
     register: Annotated[RegisterKind, typer.Option(help="Register of the pair; both: in turns.")] = RegisterKind.BOTH,
     fault: Annotated[list[Kind] | None, typer.Option(help="Only faults of this kind; may be repeated.")] = None,
     world_rounds: Annotated[int, typer.Option(min=1, help="Rounds until everything is made anew.")] = ROUNDS_A_WORLD,
-    suspect_after: Annotated[int, typer.Option(min=20, help="suspect_after of the pair, ms.")] = SUSPECT_AFTER_MS,
+    suspect_after: Annotated[
+        int | None, typer.Option(min=20, help="suspect_after of the pair, ms; 250, with --takeovers 50.")
+    ] = None,
+    takeovers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Instead of rounds: so many takeovers, timed; --fault kill or isolate (host loss)."),
+    ] = None,
     orders: Annotated[Path, typer.Option(help="CSV file of orders, sent over and over.")] = SAMPLE_ORDERS,
     directory: Annotated[Path | None, typer.Option("--dir", help="Where worlds are kept that failed.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep every world's files.")] = False,
@@ -71,6 +81,20 @@ def chaos(
     """
     read_orders(orders)  # its errors belong here, before anything is started
     console = Console(highlight=False, soft_wrap=True)
+    if takeovers is not None:
+        place = _place(directory)
+        world = WorldOptions(
+            mode.value,
+            _engines(engine)[0],
+            _registers(register)[0],
+            orders.resolve(),
+            suspect_after or TAKEOVER_SUSPECT_AFTER_MS,
+            relays=False,
+            segment_bytes=SEGMENT_BYTES,
+            heartbeat_s=HEARTBEAT_S,
+        )
+        raise typer.Exit(_measure(console, place, world, takeovers, _one_fault(fault), seed, json, keep))
+    suspect_after = suspect_after or SUSPECT_AFTER_MS
     worlds = tuple(
         WorldOptions(mode.value, each, kind, orders.resolve(), suspect_after)
         for kind in _registers(register)
@@ -78,7 +102,7 @@ def chaos(
     )
     if rounds is None:
         rounds = ENDLESS_ROUNDS if minutes is not None else 20
-    place = directory.resolve() if directory is not None else Path(tempfile.mkdtemp(prefix="gateway-chaos-"))
+    place = _place(directory)
     kinds = frozenset(fault) if fault else frozenset(Kind)
     options = CampaignOptions(place, seed, first, rounds, minutes, worlds, world_rounds, kinds, keep)
     repeat = _command(seed, mode, engine, register, fault, world_rounds, suspect_after)
@@ -107,6 +131,56 @@ def chaos(
         place.rmdir()  # nothing failed
     if campaign.summary.failed:
         raise typer.Exit(EXIT_BROKEN)
+
+
+def _place(chosen: Path | None) -> Path:
+    return chosen.resolve() if chosen is not None else Path(tempfile.mkdtemp(prefix="gateway-chaos-"))
+
+
+def _one_fault(chosen: list[Kind] | None) -> Kind:
+    kinds = set(chosen or [Kind.KILL])
+    if kinds not in ({Kind.KILL}, {Kind.ISOLATE}):
+        raise ConfigError("--takeovers: --fault is kill (SIGKILL) or isolate (loss of the host)")
+    return kinds.pop()
+
+
+def _measure(
+    console: Console, place: Path, world: WorldOptions, count: int, fault: Kind, seed: int, json: bool, keep: bool
+) -> int:
+    def tell(done: int) -> None:
+        if not json and (done % 10 == 0 or done == count):
+            console.print(f"{done} of {count} takeovers")
+
+    try:
+        series = asyncio.run(_until_signal(measure_takeovers(place / "takeovers", world, count, fault, seed, tell)))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return EXIT_INTERRUPTED
+    _tell_series(console, series, json)
+    if keep or not series.passed:
+        console.print(f"files: {place / 'takeovers'}", markup=False)
+    else:
+        shutil.rmtree(place / "takeovers")
+        with contextlib.suppress(OSError):
+            place.rmdir()
+    return 0 if series.passed else EXIT_BROKEN
+
+
+def _tell_series(console: Console, series: TakeoverSeries, json: bool) -> None:
+    values = series.as_dict()
+    if json:
+        console.print(orjson.dumps(values).decode(), markup=False)
+        return
+    table = Table(title=f"{values['takeovers']} takeovers, {series.fault}: milliseconds to the end of each step")
+    table.add_column("step")
+    for name in ("p50", "p90", "p99", "max"):
+        table.add_column(name, justify="right")
+    for step, points in values["ms"].items():
+        table.add_row(step.replace("_", " "), *(f"{value:.2f}" for value in points.values()))
+    console.print(table)
+    for finding in series.audit.findings if series.audit is not None else ():
+        if not finding.passed:
+            console.print(f"{finding.name}: {finding.count} ({', '.join(finding.examples)})", markup=False)
+    console.print("[green]audit passed[/]" if series.passed else "[bold red]AUDIT FAILED[/]")
 
 
 async def _until_signal(run: Coroutine[Any, Any, T]) -> T:

@@ -37,6 +37,9 @@ class WorldOptions:
     orders: Path
     suspect_after_ms: int
     reactor: str = "epoll"
+    relays: bool = True  # False: the links are direct, and none can be cut
+    segment_bytes: str = SEGMENT_BYTES
+    heartbeat_s: int = HEARTBEAT_S
 
 
 class Link(Protocol):
@@ -102,12 +105,18 @@ class ChaosWorld(World):
     # --- the client ---------------------------------------------------------------------------------------------------
 
     async def trade(self, rate: float, count: int) -> None:
-        """Makes the client send so many orders."""
+        """Makes the client send so many orders; returns when it has begun."""
         client = self.processes["client"]
         assert client.stdin is not None
         self.counts.done = False
+        before = self.counts.submitted
         client.stdin.write(orjson.dumps({"rate": rate, "count": count}, option=orjson.OPT_APPEND_NEWLINE))
         await client.stdin.drain()
+
+        async def begun() -> bool:
+            return self.counts.submitted > before
+
+        await self.see.until("the client sends orders", begun)
 
     async def answered(self) -> bool:
         """Whether the client knows the outcome of all that it was made to send."""
@@ -158,13 +167,15 @@ class ChaosWorld(World):
     # --- making it ----------------------------------------------------------------------------------------------------
 
     async def _make_links(self, stack: contextlib.AsyncExitStack) -> None:
-        a, b = ((LOOPBACK, self.replication_ports[node]) for node in NODES)
-        self._relay = stack.enter_context(Relay(a, b, NO_FAULTS))
-        self.links["path"] = self._relay
-        targets = {"tripwire": self.tripwire_port}
-        for node in NODES:
-            targets[f"broker-{node}"] = self.broker_port
-            targets[f"clients-{node}"] = self.client_ports[node]
+        targets: dict[str, int] = {}
+        if self.options.relays:
+            a, b = ((LOOPBACK, self.replication_ports[node]) for node in NODES)
+            self._relay = stack.enter_context(Relay(a, b, NO_FAULTS))
+            self.links["path"] = self._relay
+            targets["tripwire"] = self.tripwire_port
+            for node in NODES:
+                targets[f"broker-{node}"] = self.broker_port
+                targets[f"clients-{node}"] = self.client_ports[node]
         if self.options.register == "etcd":
             cluster = EtcdCluster(self.directory / "etcd")
             await asyncio.to_thread(cluster.__enter__)
@@ -179,6 +190,10 @@ class ChaosWorld(World):
             self.links[name] = await stack.enter_async_context(TcpLink((LOOPBACK, port)))
 
     def _write_views(self) -> None:
+        if not self.options.relays:
+            for process, register in (("a", "a"), ("b", "b"), ("client", "a")):
+                self._write_view(process, {}, self._register_of(register))
+            return
         relay = self._relay
         for node, (host, port) in (("a", relay.a_peer), ("b", relay.b_peer)):
             seen = {
@@ -195,8 +210,8 @@ class ChaosWorld(World):
             {**self.addresses, **seen},
             register=register,
             replication=f'suspect_after = "{self.options.suspect_after_ms}ms"\n',
-            segment_bytes=SEGMENT_BYTES,
-            heartbeat=str(HEARTBEAT_S),
+            segment_bytes=self.options.segment_bytes,
+            heartbeat=str(self.options.heartbeat_s),
             mode=self.options.mode,
             reactor=self.options.reactor,
             client_more="unrouted = true\n" if self.options.mode == "async" else "",
