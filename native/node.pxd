@@ -63,7 +63,8 @@ cdef enum note_code:
     NOTE_FLUSH_WANTED = 25      # nothing is sent before LSN b is on disk: the control thread must flush
     NOTE_UNFIT = 27             # the log is not of this configuration: the node stands still; a: roster_fit, b: index
     NOTE_QUESTION_REFUSED = 28  # the counterparty rejects our OrderStatusRequests; b: how many so far
-    NOTE_DATAGRAMS_DROPPED = 29   # of another pair, node or key, or damaged; a: open_status of the latest, b: how many
+    # of another pair, node or key, damaged or replayed; a: open_status of the latest, b: how many
+    NOTE_DATAGRAMS_DROPPED = 29
     NOTE_NOT_PASSED_ON = 31     # session; record b is too large for the client's session: c bytes
     NOTE_FILL_LOGON = 30        # session; a: attempt, b: MsgSeqNum, c: SendingTime (ns); node_fill_logon answers
     NOTE_TAIL_SETTLED = 26      # a lost tail is made good: the journal's mark of it may go once LSN b is on disk
@@ -194,6 +195,9 @@ cdef struct node_t:
     uint64_t flush_first_lsn
     bint tail_told
     uint64_t drops_told_mono_ns   # when NOTE_DATAGRAMS_DROPPED was written last
+    uint64_t repeats_since_mono_ns   # since when repeats are compared with what was new:
+    uint64_t repeats_before          # of channel.dropped: stale and duplicate
+    uint64_t opened_before           # of channel.opened
     uint64_t register_told[3]     # the latest NOTE_REGISTER: the same answer again is not news
     uint64_t doubts_refused       # of replica.doubts.refused, told
     uint64_t doubts_settled       # of replica.doubts.settled, told

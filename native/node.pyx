@@ -70,6 +70,8 @@ cdef enum:
     WELCOME_BYTES = 1 + MAX_SESSIONS * 152   # node, then session_body_t and a name of at most CREDENTIAL_BYTES each
     FLUSH_POLL_NS = 50000                # how often the flush thread's progress is looked at, if something waits
     DROPS_TOLD_EVERY_NS = 2000000000     # at most so often
+    REPEATS_TAKEN = 1000                 # in that time, for what a network may repeat, and
+    REPEATS_FOR_EACH = 4                 # for each datagram that is new, on two paths: more is a replay
     FILL_TIMEOUT_NS = 2000000000         # the control thread's, to fill or sign a Logon
     ANSWER_ROOM_BYTES = 512              # room a client's buffer must have before its next frame is handled
 

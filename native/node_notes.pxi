@@ -16,12 +16,22 @@ cdef void note_register(node_t* n, register_outcome outcome, uint64_t version, u
 
 cdef void note_drop(node_t* n, open_status status) noexcept nogil:
     """Another key or pair id on the other side would else show in a counter only. A flood is one note now and then."""
-    if status == OPEN_STALE or status == OPEN_DUPLICATE:
+    if (status == OPEN_STALE or status == OPEN_DUPLICATE) and not is_replay(n):
         return
     if n.drops_told_mono_ns and n.now.mono_ns - n.drops_told_mono_ns < DROPS_TOLD_EVERY_NS:
         return
     n.drops_told_mono_ns = n.now.mono_ns
     note(n, NOTE_DATAGRAMS_DROPPED, 0, status, n.channel.dropped[<int>status], 0)
+
+
+cdef bint is_replay(node_t* n) noexcept nogil:
+    """Each datagram comes on every path, and a network may repeat some: so many more are somebody's recordings."""
+    cdef uint64_t repeats = n.channel.dropped[<int>OPEN_STALE] + n.channel.dropped[<int>OPEN_DUPLICATE]
+    if n.now.mono_ns - n.repeats_since_mono_ns >= DROPS_TOLD_EVERY_NS:
+        n.repeats_since_mono_ns = n.now.mono_ns
+        n.repeats_before = repeats
+        n.opened_before = n.channel.opened
+    return repeats - n.repeats_before > REPEATS_TAKEN + REPEATS_FOR_EACH * (n.channel.opened - n.opened_before)
 
 
 cdef void note_at(node_t* n, uint16_t code, uint64_t mono_ns) noexcept nogil:

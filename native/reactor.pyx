@@ -93,7 +93,7 @@ cdef extern from * nogil:
         epoll_data_t data
     int EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP, EPOLLRDHUP, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL, EPOLL_CLOEXEC
     int EFD_NONBLOCK, EFD_CLOEXEC, SOCK_STREAM, SOCK_NONBLOCK, SOCK_CLOEXEC, MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_WR
-    int IPPROTO_TCP, TCP_NODELAY, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT
+    int MSG_TRUNC, IPPROTO_TCP, TCP_NODELAY, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT
     cdef struct sockaddr:
         pass
     int epoll_create1(int)
@@ -418,7 +418,8 @@ cdef class Reactor:
         cdef ssize_t size
         cdef int i
         for i in range(DATAGRAMS_PER_TURN):
-            size = c_recv(self.path_fds[path], self.datagram, MAX_DATAGRAM_BYTES, MSG_DONTWAIT)
+            # MSG_TRUNC: its true length, so that one that is too long is told from one that is cut off.
+            size = c_recv(self.path_fds[path], self.datagram, MAX_DATAGRAM_BYTES, MSG_DONTWAIT | MSG_TRUNC)
             if size < 0:
                 # A refused datagram of ours (ICMP) shows as an error once; the next call reads on.
                 if c_errno == EAGAIN or i > 0:

@@ -22,7 +22,7 @@ from tests.fuzz.mutate import MAX_INPUT_BYTES, Mutator
 from tests.fuzz.targets import corpus_of, target_named
 
 INPUT_TIMEOUT_S = 10.0
-WARM_UP_S = 3.0  # memory after it is what a target needs
+WARM_UP_S = 3.0  # from the first input on: memory after it is what a target needs
 MEMORY_GROWTH_MIB = 256
 POLL_S = 0.1
 HEADER = struct.Struct("<QQQQ")  # inputs begun, inputs found to lead to new code, seed, length of the input in hand
@@ -83,15 +83,17 @@ def _guard(
 ) -> str | None:
     """Waits for the end of the worker; what is wrong with it."""
     last, since, normal_mib = 0, started + input_timeout_s, 0.0  # the first input waits for imports
+    warm_at = None
     while worker.poll() is None:
         time.sleep(POLL_S)
         now = time.monotonic()
         begun = HEADER.unpack_from(shared)[0]
         if begun != last:
             last, since = begun, now
+            warm_at = warm_at or now + min(WARM_UP_S, seconds / 2)
         problem = None
         memory_mib = resident_mib(worker.pid)
-        if now - started < min(WARM_UP_S, seconds / 2):
+        if warm_at is None or now < warm_at:
             normal_mib = max(normal_mib, memory_mib)
         elif memory_mib > normal_mib + growth_mib:
             problem = f"memory has grown from {normal_mib:.0f} to {memory_mib:.0f} MiB"

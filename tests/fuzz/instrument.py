@@ -69,7 +69,7 @@ setup(ext_modules=cythonize(extensions, compiler_directives=directives))
 def instrument() -> Path:
     """Builds the copy, or what is out of date in it; its directory. Raises CalledProcessError."""
     copy = ROOT / DIRECTORY
-    for name in ("gateway", "tests"):
+    for name in ("gateway", "tests", "configs"):
         shutil.copytree(
             ROOT / name, copy / name, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "native", "*.so")
         )
@@ -98,7 +98,7 @@ def run_instrumented(copy: Path, arguments: list[str]) -> int:
         "LD_PRELOAD": f"{asan.stdout.strip()} {copy / 'counters.so'}",
         "PYTHONPATH": str(copy),
         "PYTHONMALLOC": "malloc",  # so that the sanitizer sees where each object ends
-        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:allocator_may_return_null=1",
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:allocator_may_return_null=1:quarantine_size_mb=32",
         "UBSAN_OPTIONS": "print_stacktrace=1",
     }
     if "--findings" not in arguments:

@@ -80,12 +80,12 @@ def test_an_input_that_breaks_its_target_is_kept(kind: str, told: str, tmp_path:
 
 
 def test_memory_that_grows_from_input_to_input_is_found(tmp_path: Path):
-    found = watch(f"tests.fuzz.test_targets:Grows", 30, 1, tmp_path, **FEW)
+    found = watch("tests.fuzz.test_targets:Grows", 30, 1, tmp_path, **FEW)
     assert "memory has grown" in found.problem
 
 
 def test_a_target_without_a_fault_has_no_finding(tmp_path: Path):
-    found = watch(f"tests.fuzz.test_targets:Harmless", 1, 1, tmp_path)
+    found = watch("tests.fuzz.test_targets:Harmless", 1, 1, tmp_path)
     assert found.problem is None
     assert list(tmp_path.iterdir()) == []
 
