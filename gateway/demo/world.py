@@ -113,6 +113,7 @@ class World:
         self.config = directory / "pair.toml"
         self.ledger = directory / "broker-ledger.jsonl"
         self.broker_store: Path | str = "memory"
+        self.broker_options: tuple[str, ...] = ()  # more of them, as on the command line
         self.control_headers: dict[str, str] = {}  # of each request to a node's control API
         self.client_record = directory / "client-record.jsonl"
         ports = free_ports(9)
@@ -148,7 +149,7 @@ class World:
             "ledger": self.ledger,
             "store": self.broker_store,
         }
-        await self.start("broker", "broker-sim", *_flags(options))
+        await self.start("broker", "broker-sim", *_flags(options), *self.broker_options)
         await self._until_listening(self.broker_port, "broker")
 
     async def start_node(self, node: str) -> None:

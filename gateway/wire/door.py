@@ -24,9 +24,9 @@ import structlog
 from gateway.config.connections import Acceptor
 from gateway.config.units import Address
 from gateway.errors import GatewayError
-from gateway.native.parser import parse
 from gateway.wire.directory import Directory, Identity, Key, Refusal
 from gateway.wire.errors import ConnectError
+from gateway.wire.firstmessage import Unfit, identify
 from gateway.wire.tcpoptions import apply, options, probe
 from gateway.wire.tls import server_context
 from gateway.wire.tlsstream import accept_tls
@@ -37,8 +37,6 @@ BACKLOG = 128
 ACCEPTS_PER_TURN = 32
 REST_S = 0.1  # after the system had no descriptor or memory for a connection
 TOLD_EVERY_S = 1.0  # refusals of one kind; all are counted
-START = b"8=FIX"
-LOGON = "A"
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -252,17 +250,11 @@ class Door(Generic[Key]):
             if not more:
                 raise _Refused(Refusal.CLOSED)
             data += more
-            parsed = parse(data, max_message_bytes=most)
-            if parsed.status == "INCOMPLETE" and START.startswith(data[: len(START)]):
-                if len(data) >= most:
-                    raise _Refused(Refusal.TOO_LARGE)
-                continue
-            if parsed.status != "OK":
-                too_long = parsed.reason == "TOO_LONG"
-                raise _Refused(Refusal.TOO_LARGE if too_long else Refusal.GARBLED, parsed.reason)
-            if parsed.msg_type != LOGON:
-                raise _Refused(Refusal.NOT_LOGON, parsed.msg_type)
-            return data, Identity.of_logon(dict(reversed(parsed.fields)))
+            found = identify(data, most)
+            if isinstance(found, Unfit):
+                raise _Refused(found.reason, found.detail)
+            if found is not None:
+                return data, found
 
     def _hand_over(self, arrival: Arrival[Key]) -> None:
         if not self._welcome(arrival):

@@ -14,6 +14,7 @@ from typing import Protocol
 from tests.fuzz.targets.client import ClientTarget
 from tests.fuzz.targets.config import ConfigTarget, DictionaryTarget
 from tests.fuzz.targets.datagrams import DatagramTarget
+from tests.fuzz.targets.door import DoorTarget
 from tests.fuzz.targets.journal import JournalTarget
 from tests.fuzz.targets.node import NodeTarget
 from tests.fuzz.targets.parser import ParserTarget
@@ -38,6 +39,7 @@ TARGETS: dict[str, type[Target]] = {
     "parser": ParserTarget,
     "session": SessionTarget,
     "datagrams": DatagramTarget,
+    "door": DoorTarget,
     "journal": JournalTarget,
     "node": NodeTarget,
     "client": ClientTarget,
