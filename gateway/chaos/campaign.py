@@ -40,6 +40,11 @@ class CampaignOptions:
     keep: bool = False  # the files of worlds in which all went well, too
 
 
+def world_directory(place: Path, born: int) -> Path:
+    """Where the files of the world are that began with round `born`."""
+    return place / f"world-{born:06d}"
+
+
 class Campaign:
     """Runs rounds; tells of each as soon as it is over."""
 
@@ -67,38 +72,61 @@ class Campaign:
         index = number // options.rounds_a_world
         world_options = options.worlds[index % len(options.worlds)]
         end = min(end, (index + 1) * options.rounds_a_world)
-        directory = options.directory / f"world-{number:06d}"
-        passed = True
-        async with ChaosWorld(directory, world_options) as world:
-            life = Life(world, options.seed, options.kinds)
-            while passed and number < end and not self._out_of_time():
-                result = await life.round(number)
-                passed = result.passed
-                self.summary.add(result)
-                self._tell(result)
-                number += 1
-        if passed and not options.keep:
+        directory = world_directory(options.directory, number)
+        life: Life | None = None
+        try:
+            async with ChaosWorld(directory, world_options) as world:
+                life = Life(world, number, options.seed, options.kinds)
+                while life.passed and number < end and not self._out_of_time():
+                    self._take(await life.round(number))
+                    number += 1
+        except GatewayError as error:
+            if life is not None:
+                raise
+            self._take(stillborn(world_options, options.seed, number, str(error)))
+            return number + 1
+        if life.passed and not options.keep:
             shutil.rmtree(directory)
         return number
+
+    def _take(self, result: RoundResult) -> None:
+        self.summary.add(result)
+        self._tell(result)
+
+
+def stillborn(options: WorldOptions, seed: int, number: int, problem: str) -> RoundResult:
+    """The result of a round whose world did not come about."""
+    plan = plan_round(seed, number, frozenset(Kind))
+    return RoundResult(plan, options.name, number, problem=f"before the first fault: {problem}")
+
+
+def _impossible(options: WorldOptions) -> frozenset[Kind]:
+    """Faults that a world has no means for."""
+    kinds = set()
+    if options.engine == "quickfix":
+        kinds.add(Kind.BROKER_KILL)  # its books are in memory: killed, it would take an order again
+    if options.network == "namespaces":
+        kinds.add(Kind.BAD_PATH)  # a wire carries all or nothing
+    return frozenset(kinds)
 
 
 class Life:
     """One world's rounds."""
 
-    def __init__(self, world: ChaosWorld, seed: int, kinds: frozenset[Kind]) -> None:
+    def __init__(self, world: ChaosWorld, born: int, seed: int, kinds: frozenset[Kind]) -> None:
         self._world = world
+        self._born = born
         self._seed = seed
-        engine = world.options.engine
-        # The quickfix engine's books are in memory: killed, it would take an order again.
-        self._kinds = kinds if engine == "native" else kinds - {Kind.BROKER_KILL}
+        self._kinds = kinds - _impossible(world.options)
         self._epochs = 1
         self._orders = 0
+        self.passed = True  # so far
 
     async def round(self, number: int) -> RoundResult:
         """One round. Never raises for what goes wrong in the world: that is the result's `problem`."""
         plan = plan_round(self._seed, number, self._kinds)
         options = self._world.options
-        result = RoundResult(plan, f"{options.engine} {options.register} {options.mode}")
+        result = RoundResult(plan, options.name, self._born)
         started = time.monotonic()
         try:
             await self._run(result)
@@ -107,6 +135,7 @@ class Life:
             with contextlib.suppress(OSError, ValueError, GatewayError):
                 self._count(result, await asyncio.to_thread(self._audit))
         result.took_s = time.monotonic() - started
+        self.passed = result.passed
         return result
 
     async def _run(self, result: RoundResult) -> None:

@@ -56,7 +56,7 @@ async def measure_takeovers(
     directory: Path, options: WorldOptions, count: int, fault: Kind, seed: int, tell: Callable[[int], None]
 ) -> TakeoverSeries:
     """Takes the primary away `count` times: KILL: SIGKILL; ISOLATE: from one moment on nothing comes from it, nor is
-    its tripwire closed (SIGSTOP does that on the loopback). `tell` is given the number done.
+    its tripwire closed (its wires are taken down, or, on the loopback, SIGSTOP). `tell` is given the number done.
     """
     series = TakeoverSeries(fault.value)
     draw = random.Random(seed)
@@ -85,12 +85,16 @@ async def _take_away(world: ChaosWorld, fault: Kind) -> Kill:
     at_ns = time.time_ns()
     if fault is Kind.KILL:
         at_ns = await world.kill(primary)
+    elif wires := world.wires_of(primary):
+        world.cut(*wires)
     else:
         world.pause(primary)
     await asyncio.sleep(UNDISTURBED_S)
     await world.see.until_primary(OTHER[primary])
     if world.is_running(primary):
         await world.kill(primary)
+    if fault is Kind.ISOLATE:
+        world.mend(*world.wires_of(primary))
     await world.start_node(primary)
     await world.see.until("the pair is whole again", world.see.healthy, HEAL_TIMEOUT_S)
     await world.see.until("every order is answered", world.answered, ANSWER_TIMEOUT_S)

@@ -22,6 +22,7 @@ class RoundResult:
 
     round: Round
     world: str
+    born: int = 0  # number of the first round of its world
     orders: int = 0
     takeovers: int = 0
     duplicates: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,11 +13,12 @@ from typing import Protocol
 import orjson
 
 from gateway.chaos.etcd import EtcdCluster
+from gateway.chaos.namespaces import Namespaces
 from gateway.chaos.relay import Faults, Relay
 from gateway.chaos.tcplink import TcpLink
 from gateway.demo.observer import NODES, OTHER, Observer
 from gateway.demo.trader import Counts
-from gateway.demo.world import CLIENT, LOOPBACK, SESSION, World, render_config
+from gateway.demo.world import CLIENT, LOOPBACK, SESSION, World, render_config, write_secret
 from gateway.errors import GatewayError
 
 SEGMENT_BYTES = "64 KiB"  # so small that a full disk is soon felt, and segments are changed often
@@ -37,9 +39,15 @@ class WorldOptions:
     orders: Path
     suspect_after_ms: int
     reactor: str = "epoll"
+    network: str = "loopback"  # or namespaces
     relays: bool = True  # False: the links are direct, and none can be cut
     segment_bytes: str = SEGMENT_BYTES
     heartbeat_s: int = HEARTBEAT_S
+
+    @property
+    def name(self) -> str:
+        """The choices that differ from world to world."""
+        return f"{self.engine} {self.register} {self.mode}"
 
 
 class Link(Protocol):
@@ -79,10 +87,13 @@ class ChaosWorld(World):
         self.counts = Counts()
         self.links: dict[str, Link] = {}
         self._cuts: dict[str, int] = {}
+        self._hosts: Namespaces | None = None
         self._follower: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> ChaosWorld:
         async with contextlib.AsyncExitStack() as stack:
+            if self.options.network == "namespaces":
+                self._make_hosts(stack)
             await self._make_links(stack)
             self._write_views()
             self.see = await stack.enter_async_context(Observer(self))
@@ -97,6 +108,14 @@ class ChaosWorld(World):
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+
+    def launcher(self, process: str) -> list[str]:
+        """Nodes run on hosts of their own, if there are such."""
+        return self._hosts.launcher(process) if self._hosts is not None and process in NODES else []
+
+    def control_address(self, node: str) -> str:
+        """host:port of a node's control API."""
+        return self.addresses[f"{node}_control"]
 
     def config_of(self, process: str) -> Path:
         """Each process sees the others through the relays, so each has a configuration of its own."""
@@ -136,10 +155,14 @@ class ChaosWorld(World):
             self._cuts[name] -= 1
             self.links[name].cut = self._cuts[name] > 0
 
-    @staticmethod
-    def links_of(node: str) -> tuple[str, ...]:
+    def links_of(self, node: str) -> tuple[str, ...]:
         """Names of the links of a node's host."""
-        return ("path", "tripwire", *(f"{what}-{node}" for what in ("broker", "register", "clients")))
+        everything = ("path", "tripwire", *(f"{what}-{node}" for what in ("broker", "register", "clients", "host")))
+        return tuple(name for name in everything if name in self.links)
+
+    def wires_of(self, node: str) -> tuple[str, ...]:
+        """Those of its links that are devices; none without namespaces."""
+        return ("path", "tripwire", f"host-{node}") if self._hosts is not None else ()
 
     def drop_broker_connections(self) -> None:
         """Resets the connections to the broker."""
@@ -166,44 +189,73 @@ class ChaosWorld(World):
 
     # --- making it ----------------------------------------------------------------------------------------------------
 
+    def _make_hosts(self, stack: contextlib.AsyncExitStack) -> None:
+        self._hosts = hosts = stack.enter_context(Namespaces())
+        for name in ("control", "client"):
+            write_secret(self.directory / f"{name}.token", secrets.token_hex(16))
+        token = (self.directory / "control.token").read_text().strip()
+        self.control_headers = {"Authorization": f"Bearer {token}"}
+        for i, node in enumerate(NODES):
+            places = {
+                "udp": hosts.path.addresses[i],
+                "trip": hosts.tripwire.addresses[i],
+                "clients": hosts.hosts[node].addresses[1],
+                "control": hosts.hosts[node].addresses[1],
+            }
+            for what, host in places.items():
+                port = self.addresses[f"{node}_{what}"].rpartition(":")[2]
+                self.addresses[f"{node}_{what}"] = f"{host}:{port}"
+            self.links[f"host-{node}"] = hosts.hosts[node]
+        self.links |= {"path": hosts.path, "tripwire": hosts.tripwire}
+
     async def _make_links(self, stack: contextlib.AsyncExitStack) -> None:
-        targets: dict[str, int] = {}
-        if self.options.relays:
-            a, b = ((LOOPBACK, self.replication_ports[node]) for node in NODES)
-            self._relay = stack.enter_context(Relay(a, b, NO_FAULTS))
-            self.links["path"] = self._relay
-            targets["tripwire"] = self.tripwire_port
-            for node in NODES:
-                targets[f"broker-{node}"] = self.broker_port
-                targets[f"clients-{node}"] = self.client_ports[node]
         if self.options.register == "etcd":
             cluster = EtcdCluster(self.directory / "etcd")
             await asyncio.to_thread(cluster.__enter__)
             stack.callback(cluster.__exit__)
-            port = int(cluster.endpoints[0].rpartition(":")[2])
-            targets |= {f"register-{node}": port for node in NODES}
+            host, port = cluster.endpoints[0].removeprefix("http://").split(":")
+            self._etcd = (host, int(port))
         else:
             (self.directory / "register").mkdir()
             for node in NODES:
                 self.links[f"register-{node}"] = FileLink(self.directory / f"register-{node}", Path("register"))
-        for name, port in targets.items():
-            self.links[name] = await stack.enter_async_context(TcpLink((LOOPBACK, port)))
+        if self.options.relays:
+            await self._make_relays(stack)
+
+    async def _make_relays(self, stack: contextlib.AsyncExitStack) -> None:
+        if self._hosts is None:
+            a, b = ((LOOPBACK, self.replication_ports[node]) for node in NODES)
+            self._relay = stack.enter_context(Relay(a, b, NO_FAULTS))
+            self.links["path"] = self._relay
+            await self._relay_tcp(stack, "tripwire", (LOOPBACK, self.tripwire_port))
+        for node in NODES:
+            here = LOOPBACK if self._hosts is None else self._hosts.hosts[node].addresses[0]
+            there = LOOPBACK if self._hosts is None else self._hosts.hosts[node].addresses[1]
+            await self._relay_tcp(stack, f"broker-{node}", (LOOPBACK, self.broker_port), here)
+            await self._relay_tcp(stack, f"clients-{node}", (there, self.client_ports[node]))
+            if self.options.register == "etcd":
+                await self._relay_tcp(stack, f"register-{node}", self._etcd, here)
+
+    async def _relay_tcp(
+        self, stack: contextlib.AsyncExitStack, name: str, target: tuple[str, int], host: str = LOOPBACK
+    ) -> None:
+        self.links[name] = await stack.enter_async_context(TcpLink(target, host))
 
     def _write_views(self) -> None:
-        if not self.options.relays:
-            for process, register in (("a", "a"), ("b", "b"), ("client", "a")):
-                self._write_view(process, {}, self._register_of(register))
-            return
-        relay = self._relay
-        for node, (host, port) in (("a", relay.a_peer), ("b", relay.b_peer)):
-            seen = {
-                f"{OTHER[node]}_udp": f"{host}:{port}",
-                f"{OTHER[node]}_trip": self._address("tripwire") if node == "b" else self.addresses["b_trip"],
-                "broker": self._address(f"broker-{node}"),
-            }
-            self._write_view(node, seen, self._register_of(node))
-        clients = {f"{node}_clients": self._address(f"clients-{node}") for node in NODES}
+        for node in NODES:
+            self._write_view(node, self._seen_by(node) if self.options.relays else {}, self._register_of(node))
+        clients = {f"{node}_clients": self._address(f"clients-{node}") for node in NODES if self.options.relays}
         self._write_view("client", clients, self._register_of("a"))
+
+    def _seen_by(self, node: str) -> dict[str, str]:
+        """Addresses that are not a process's own, for a node."""
+        seen = {"broker": self._address(f"broker-{node}")}
+        if self._hosts is None:
+            host, port = self._relay.a_peer if node == "a" else self._relay.b_peer
+            seen[f"{OTHER[node]}_udp"] = f"{host}:{port}"
+            if node == "b":  # who connects
+                seen["a_trip"] = self._address("tripwire")
+        return seen
 
     def _write_view(self, process: str, seen: dict[str, str], register: str) -> None:
         text = render_config(
@@ -214,13 +266,21 @@ class ChaosWorld(World):
             heartbeat=str(self.options.heartbeat_s),
             mode=self.options.mode,
             reactor=self.options.reactor,
-            client_more="unrouted = true\n" if self.options.mode == "async" else "",
+            client_more=self._client_more(),
+            node="" if self._hosts is None else 'control_token_file = "control.token"\n',
         )
         self.config_of(process).write_text(text)
 
+    def _client_more(self) -> str:
+        # What an async primary sent just before it died is known to no client: its executions go to who wants them.
+        unrouted = "unrouted = true\n" if self.options.mode == "async" else ""
+        return unrouted + ("" if self._hosts is None else 'token_file = "client.token"\n')
+
     def _register_of(self, node: str) -> str:
         if self.options.register == "etcd":
-            return f'kind = "etcd"\nendpoints = ["http://{self._address(f"register-{node}")}"]'
+            link = self.links.get(f"register-{node}")
+            place = link.address if isinstance(link, TcpLink) else ":".join(map(str, self._etcd))
+            return f'kind = "etcd"\nendpoints = ["http://{place}"]'
         return f'kind = "file"\npath = "register-{node}/cell"'
 
     def _address(self, name: str) -> str:
