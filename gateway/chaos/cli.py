@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import shutil
 import signal
-import tempfile
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,7 +23,7 @@ from gateway.chaos.takeovers import HEARTBEAT_S, SEGMENT_BYTES, measure_takeover
 from gateway.chaos.verdict import RoundResult
 from gateway.chaos.world import WorldOptions
 from gateway.client.orderfile import read_orders
-from gateway.demo.cli import EXIT_INTERRUPTED, SAMPLE_ORDERS, Mode
+from gateway.demo.cli import EXIT_INTERRUPTED, SAMPLE_ORDERS, Mode, new_directory
 from gateway.errors import ConfigError
 
 EXIT_BROKEN = 1
@@ -146,7 +145,7 @@ def chaos(
     read_orders(orders)  # its errors belong here, before anything is started
     if network is Network.NAMESPACES and (obstacle := Namespaces.obstacle()):
         raise ConfigError(f"--network namespaces: {obstacle}")
-    place = directory.resolve() if directory is not None else Path(tempfile.mkdtemp(prefix="gateway-chaos-"))
+    place = new_directory(directory, "gateway-chaos-")
     kinds = tuple(fault or ())
     chosen = Chosen(
         seed, mode, engine, register, network, kinds, world_rounds, suspect_after, orders, place, keep

@@ -63,7 +63,7 @@ def demo(
     """
     read_orders(orders)  # its errors belong here, before anything is started
     console = Console()
-    place = _directory(directory)
+    place = new_directory(directory, "gateway-demo-")
     options = Options(place, orders, rate, count, mode.value, reactor.value, engine.value, kills)
     view = LiveView(console, count) if console.is_terminal else PlainView(console, count)
     try:
@@ -88,9 +88,10 @@ async def _conduct(options: Options, view: View) -> DemoResult:
     return await Conductor(options, view).run()
 
 
-def _directory(chosen: Path | None) -> Path:
+def new_directory(chosen: Path | None, prefix: str) -> Path:
+    """The directory that the user chose, or a temporary one. Raises GatewayError: it is in use."""
     if chosen is None:
-        return Path(tempfile.mkdtemp(prefix="gateway-demo-"))
+        return Path(tempfile.mkdtemp(prefix=prefix))
     if chosen.exists() and any(chosen.iterdir()):
         raise GatewayError(f"--dir {chosen}: is not empty; name a new directory")
     return chosen.resolve()
