@@ -122,6 +122,15 @@ def read_journal(path: Path) -> JournalEvidence:
         return JournalEvidence([_log_record(record) for record in journal.records()], journal.recovery.damage or "")
 
 
+def read_diverged(path: Path) -> list[LogRecord]:
+    """Records that a returning node put aside, because the pair had gone on without them; of a journal directory."""
+    records: list[LogRecord] = []
+    for file in sorted(path.glob("diverged-*.log")):
+        with Journal.open(file, read_only=True) as journal:
+            records += [_log_record(record) for record in journal.records()]
+    return records
+
+
 def _log_record(record: Record) -> LogRecord:
     cl_ord_id, next_out, next_in = "", 0, 0
     if record.kind == OUT:

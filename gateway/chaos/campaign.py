@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.audit.audit import AuditResult, audit
+from gateway.audit.evidence import Evidence, read_diverged
 from gateway.chaos.faults import Inflictor
 from gateway.chaos.plan import Kind, plan_round
 from gateway.chaos.verdict import RoundResult, Summary
 from gateway.chaos.world import ChaosWorld, WorldOptions
+from gateway.demo.observer import NODES
 from gateway.demo.timeline import Kill, takeover_times
 from gateway.errors import GatewayError
 
@@ -100,6 +102,20 @@ def stillborn(options: WorldOptions, seed: int, number: int, problem: str) -> Ro
     return RoundResult(plan, options.name, number, problem=f"before the first fault: {problem}")
 
 
+def forgive_window(evidence: Evidence, unreplicated: set[str]) -> int:
+    """The invariant of async sessions: what was in the unreplicated window may be lost, and nothing else; how many are.
+
+    Marks them in the evidence as told of, so that an audit does not count them.
+    """
+    gone = unreplicated - {order.cl_ord_id for order in evidence.broker.orders}
+    lost = [
+        order for order in evidence.client.orders.values() if order.outcome == "accepted" and order.cl_ord_id in gone
+    ]
+    for order in lost:
+        order.not_sent_again = True
+    return len(lost)
+
+
 def _impossible(options: WorldOptions) -> frozenset[Kind]:
     """Faults that a world has no means for."""
     kinds = set()
@@ -120,6 +136,7 @@ class Life:
         self._kinds = kinds - _impossible(world.options)
         self._epochs = 1
         self._orders = 0
+        self._window_losses = self._told_losses = 0
         self.passed = True  # so far
 
     async def round(self, number: int) -> RoundResult:
@@ -162,12 +179,21 @@ class Life:
             await asyncio.sleep(AUDIT_EVERY_S)
 
     def _audit(self) -> AuditResult:
-        return audit(self._world.evidence())
+        evidence = self._world.evidence()
+        if self._world.options.mode == "async":
+            self._window_losses = forgive_window(evidence, self._unreplicated())
+        return audit(evidence)
+
+    def _unreplicated(self) -> set[str]:
+        """ClOrdIDs of what a primary released and its successor never had: on record in the returning node's files."""
+        journals = [self._world.node_dir(node) / "journal" for node in NODES]
+        return {record.cl_ord_id for path in journals for record in read_diverged(path) if record.cl_ord_id}
 
     def _count(self, result: RoundResult, verdict: AuditResult) -> None:
         problem = result.problem
         result.count(verdict)
         result.problem = "; ".join(filter(None, (problem, result.problem)))
+        result.window_losses, self._told_losses = self._window_losses - self._told_losses, self._window_losses
         result.orders, self._orders = verdict.submitted - self._orders, verdict.submitted
         result.takeovers, self._epochs = len(verdict.epochs) - self._epochs, len(verdict.epochs)
 

@@ -45,11 +45,12 @@ class Report:
             self._print_json(values)
             return
         faults = ", ".join(f"{kind} {count}" for kind, count in values["faults"].items())
+        window = f" (in unreplicated windows {summary.window_losses})" if summary.window_losses else ""
         times = ", ".join(f"{name} {value:.1f} ms" for name, value in values["takeover_ms"].items()) or "none measured"
         self._console.print(
             f"{summary.rounds} rounds in {summary.seconds:.0f} s, {summary.orders} orders, {summary.takeovers} "
-            f"takeovers; duplicates {summary.duplicates}, losses {summary.losses}, unhealed {summary.unhealed}, "
-            f"rounds failed {summary.failed}\nfaults: {faults}\n"
+            f"takeovers; duplicates {summary.duplicates}, losses {summary.losses}{window}, "
+            f"unhealed {summary.unhealed}, rounds failed {summary.failed}\nfaults: {faults}\n"
             f"SIGKILL of a primary to the first new order at the broker: {times} ({len(summary.takeover_ms)} takeovers)"
         )
 

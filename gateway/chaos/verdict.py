@@ -27,6 +27,7 @@ class RoundResult:
     takeovers: int = 0
     duplicates: int = 0
     losses: int = 0
+    window_losses: int = 0  # async: orders that only the primary that is gone had; allowed
     other: int = 0
     healed_s: float | None = None  # from the last repair until the pair was whole
     took_s: float = 0.0
@@ -61,6 +62,7 @@ class RoundResult:
             "takeovers": self.takeovers,
             "duplicates": self.duplicates,
             "losses": self.losses,
+            "window_losses": self.window_losses,
             "other_findings": self.other,
             "healed_s": self.healed_s,
             "took_s": round(self.took_s, 3),
@@ -80,6 +82,7 @@ class Summary:
     takeovers: int = 0
     duplicates: int = 0
     losses: int = 0
+    window_losses: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     takeover_ms: list[float] = field(default_factory=list)
     seconds: float = 0.0
@@ -93,6 +96,7 @@ class Summary:
         self.takeovers += result.takeovers
         self.duplicates += result.duplicates
         self.losses += result.losses
+        self.window_losses += result.window_losses
         self.faults.update(fault.kind.value for fault in result.round.faults)
         self.takeover_ms += result.takeover_ms
 
@@ -106,6 +110,7 @@ class Summary:
             "takeovers": self.takeovers,
             "duplicates": self.duplicates,
             "losses": self.losses,
+            "window_losses": self.window_losses,
             "faults": dict(self.faults.most_common()),
             "takeover_ms": percentiles(self.takeover_ms),
             "measured_takeovers": len(self.takeover_ms),

@@ -1,4 +1,6 @@
-from gateway.audit.audit import AuditResult, Finding
+from gateway.audit.audit import AuditResult, Finding, audit
+from gateway.audit.evidence import BrokerEvidence, BrokerOrder, ClientEvidence, ClientOrder, Evidence
+from gateway.chaos.campaign import forgive_window
 from gateway.chaos.plan import Kind, plan_round
 from gateway.chaos.verdict import RoundResult, Summary, percentiles
 
@@ -41,3 +43,11 @@ def test_a_summary_adds_up() -> None:
 def test_percentiles_of_nothing_are_none() -> None:
     assert percentiles([]) == {}
     assert percentiles([1.0, 2.0, 3.0]) == {"p50": 2.0, "p90": 2.8, "p99": 2.98, "max": 3.0}
+
+
+def test_only_what_the_successor_never_had_may_be_lost() -> None:
+    orders = {name: ClientOrder(name, 0, "accepted") for name in ("window", "elsewhere", "processed")}
+    evidence = Evidence(ClientEvidence(orders), BrokerEvidence([BrokerOrder("processed", 2, 0)]), {})
+    assert forgive_window(evidence, {"window", "processed"}) == 1
+    lost = next(finding for finding in audit(evidence).findings if finding.name == "lost")
+    assert lost.examples == ["elsewhere"]
