@@ -12,6 +12,7 @@ import ctypes
 import json
 import os
 import random
+import signal
 import socket
 import struct
 import time
@@ -106,6 +107,7 @@ class Flood:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
+        self.stopped = False
         self._packets = [packet(data, source, target) for data in datagrams]
         self._address = struct.pack("=H", socket.AF_INET) + struct.pack("!H4s8x", 0, LOOPBACK)
         count = len(datagrams)
@@ -129,7 +131,7 @@ class Flood:
     def run(self, rate: float, seconds: float) -> tuple[int, float]:
         """At `rate` a second for so long: (datagrams sent, seconds). Late ones are sent in a bunch."""
         total, started, count = 0, time.monotonic(), len(self._packets)
-        while (passed := time.monotonic() - started) < seconds:
+        while not self.stopped and (passed := time.monotonic() - started) < seconds:
             due = int(passed * rate) - total
             while due > 0:
                 first = total % count
@@ -176,10 +178,14 @@ def main() -> None:
     parser.add_argument("--at", type=int, help="flood this port instead, with the same datagrams")
     parser.add_argument("--rate", type=float, default=100_000)
     parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--tell", action="store_true", help="print a line when it begins")
     parser.add_argument("--kinds", nargs="*", default=list(KINDS), choices=list(KINDS))
     arguments = parser.parse_args()
     made = datagrams(arguments.kinds, overheard(arguments.source, arguments.target), POOL)
     flood = Flood(made, arguments.source, arguments.at or arguments.target)
+    signal.signal(signal.SIGTERM, lambda *_: setattr(flood, "stopped", True))
+    if arguments.tell:
+        print("begins", flush=True)
     total, seconds = flood.run(arguments.rate, arguments.seconds)
     print(json.dumps({"sent": total, "seconds": seconds, "rate": total / seconds, "kinds": arguments.kinds}))
 
