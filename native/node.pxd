@@ -65,6 +65,7 @@ cdef enum note_code:
     NOTE_QUESTION_REFUSED = 28  # the counterparty rejects our OrderStatusRequests; b: how many so far
     # of another pair, node or key, damaged or replayed; a: open_status of the latest, b: how many
     NOTE_DATAGRAMS_DROPPED = 29
+    NOTE_TURNED_AWAY = 32       # session; a counterparty that has connected may not log on now
     NOTE_NOT_PASSED_ON = 31     # session; record b is too large for the client's session: c bytes
     NOTE_FILL_LOGON = 30        # session; a: attempt, b: MsgSeqNum, c: SendingTime (ns); node_fill_logon answers
     NOTE_TAIL_SETTLED = 26      # a lost tail is made good: the journal's mark of it may go once LSN b is on disk

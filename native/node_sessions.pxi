@@ -56,12 +56,14 @@ cdef int fields_from_control(void* context, session_t* session, uint64_t seq, co
 
 cdef bint node_take_accept(node_t* n, uint16_t session, const instant_t* now) noexcept nogil:
     cdef link_t* link = &n.links[session]
-    if not link.accepting or not may_connect(n, session, now):
-        return 0
+    cdef bint welcome = link.accepting and may_connect(n, session, now)
     n.now = now[0]
-    reset_when_wanted(n, session, now)
-    if link.reset_wanted:
-        return 0                # the journal has no space for it now
+    if welcome:
+        reset_when_wanted(n, session, now)
+        welcome = not link.reset_wanted      # the journal has no space for it now
+    if not welcome:
+        note(n, NOTE_TURNED_AWAY, session, 0, 0, 0)
+        return 0
     link.attempts += 1
     return 1
 

@@ -201,6 +201,18 @@ class Session(Section):
     connect_timeout: Duration = Field(
         parse_duration("1s"), description="for one attempt at an endpoint; with a proxy or TLS, for all of it"
     )
+    client: Name | None = Field(
+        None, description="acceptor: the [[client]] that comes over this session; its orders go to `route`"
+    )
+    route: Name | None = Field(
+        None, description="acceptor: the session its orders go to, unless DeliverToCompID (128) names another"
+    )
+    logon_hook: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = Field(
+        None,
+        description="module:function that fills or signs each Logon of ours",
+        examples=["gateway.signing.hmac_sha256:sign"],
+    )
+    logon_options: dict[str, str] = Field({}, description="what `logon_hook` is given; names of secrets, not secrets")
     username: str | None = None
     password_env: str | None = None
     password_file: Path | None = None
@@ -221,6 +233,16 @@ class Session(Section):
                 "`endpoints`, `tls` and `tcp` are an initiator's; an acceptor has node.X.fix_listen, "
                 "[acceptor.tls] and [acceptor.tcp]"
             )
+        if self.role == "initiator" and (self.client is not None or self.route is not None):
+            raise ValueError("`client` and `route` are an acceptor's: whose orders come in, and where they go")
+        if self.role == "acceptor" and (self.client is None or self.route is None):
+            raise ValueError(
+                "an acceptor needs `client`, the [[client]] whose orders come in, and `route`, the session they go to"
+            )
+        if self.role == "acceptor" and self.logon_hook is not None:
+            raise ValueError("`logon_hook` is an initiator's: an acceptor answers a Logon")
+        if self.logon_options and self.logon_hook is None:
+            raise ValueError("`logon_options` belong to a `logon_hook`")
         if self.role == "initiator" and self.client_certificate is not None:
             raise ValueError("`client_certificate` is an acceptor's; ours is `tls.cert_file`")
         return self
@@ -367,7 +389,7 @@ def _open_doors(config: Config) -> list[str]:
                 f"client {client.name!r} needs `token_env` or `token_file`: "
                 f"node.{name}.clients {node.clients} is not loopback"
                 for client in config.client
-                if not client.has_token
+                if not client.has_token and client.name not in {session.client for session in config.session}
             ]
         if not node.control.is_loopback and node.control_token_file is None:
             problems.append(f"node.{name}.control {node.control} is not loopback: it needs `control_token_file`")
@@ -376,7 +398,7 @@ def _open_doors(config: Config) -> list[str]:
 
 def _acceptors(config: Config) -> list[str]:
     accepted = [session.name for session in config.session if session.role == "acceptor"]
-    problems = []
+    problems = _bridges(config)
     tls = config.acceptor.tls
     if tls is None or tls.client_ca_file is None:
         problems += [
@@ -396,4 +418,29 @@ def _acceptors(config: Config) -> list[str]:
                 for address in node.fix_listen
                 if not address.is_loopback
             ]
+    return problems
+
+
+def _bridges(config: Config) -> list[str]:
+    initiators = {session.name for session in config.session if session.role == "initiator"}
+    clients = {client.name: client for client in config.client}
+    bridges = [session for session in config.session if session.role == "acceptor"]
+    problems = _doubles("acceptors' client", [session.client or "" for session in bridges])
+    for session in bridges:
+        client = clients.get(session.client or "")
+        if client is None:
+            problems.append(f"session {session.name!r}: no client {session.client!r}; there are: {', '.join(clients)}")
+        elif client.has_token:
+            problems.append(f"client {client.name!r} comes over session {session.name!r}: it has no use for a token")
+        if session.route not in initiators:
+            known = ", ".join(sorted(initiators))
+            problems.append(f"session {session.name!r}: `route` {session.route!r} is no initiator; there are: {known}")
+        elif client is not None and client.sessions is not None and session.route not in client.sessions:
+            problems.append(f"session {session.name!r}: client {client.name!r} may not use `route` {session.route!r}")
+    problems += [
+        f"client {client.name!r}: session {name!r} is an acceptor's, nothing can be sent there"
+        for client in config.client
+        for name in client.sessions or ()
+        if name in {session.name for session in bridges}
+    ]
     return problems

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config import Address, Config, Session, read_key, read_secret
+from gateway.config.connections import is_direct, tcp_of
 from gateway.errors import ConfigError, GatewayError
 from gateway.fix.builtin import CHECKS as BUILTIN_CHECKS
 from gateway.fix.builtin import builtin_dictionary
@@ -20,11 +21,13 @@ from gateway.native.journal import Journal
 from gateway.native.node import Node
 from gateway.native.reactor import Reactor
 from gateway.register.etcd import EtcdOptions
+from gateway.wire.tcpoptions import options, packed
 
 E8 = 10**8
 BACKLOG = 64
 UDP_BUFFER_BYTES = 4 << 20
 NS_PER_MS = 10**6
+FOREVER_NS = 2**63
 OTHER = {"a": "b", "b": "a"}
 INDEX = {"a": 0, "b": 1}
 
@@ -97,7 +100,11 @@ def build_node(config: Config, name: str, journal: Journal, key: bytes) -> Node:
     for session in config.session:
         _add_session(node, session)
     for client in config.client:
-        allowed = [i for i, s in enumerate(config.session) if client.sessions is None or s.name in client.sessions]
+        allowed = [
+            i
+            for i, s in enumerate(config.session)
+            if s.role == "initiator" and (client.sessions is None or s.name in client.sessions)
+        ]
         limits = client.limits
         node.add_client(
             client.name,
@@ -110,7 +117,16 @@ def build_node(config: Config, name: str, journal: Journal, key: bytes) -> Node:
             orders_per_second=limits.orders_per_second or 0,
             burst=limits.burst,
         )
+    _add_bridges(node, config)
     return node
+
+
+def _add_bridges(node: Node, config: Config) -> None:
+    sessions = [session.name for session in config.session]
+    clients = [client.name for client in config.client]
+    for i, session in enumerate(config.session):
+        if session.client is not None and session.route is not None:
+            node.bridge(i, clients.index(session.client) + 1, sessions.index(session.route))
 
 
 def etcd_options(config: Config) -> EtcdOptions:
@@ -150,7 +166,15 @@ def build_reactor(config: Config, name: str, node: Node, sockets: list[socket.so
         reactor.connect_tripwire(*peer.tripwire)
     for i, session in enumerate(config.session):
         for k, endpoint in enumerate(session.endpoints):
-            reactor.add_endpoint(i, k, *endpoint.address)
+            reactor.add_endpoint(
+                i,
+                k,
+                *endpoint.address,
+                source=endpoint.source,
+                options=packed(options(tcp_of(endpoint, session.tcp))),
+                by_control=not is_direct(endpoint, session.tls),
+            )
+        reactor.set_connect_timeout(i, session.connect_timeout)
     return reactor
 
 
@@ -172,7 +196,8 @@ def _add_session(node: Node, session: Session) -> None:
         logon_timeout_ns=session.logon_timeout,
         logout_timeout_ns=session.logout_timeout,
         sending_time_tolerance_ns=session.sending_time_tolerance,
-        resend_max_age_ns=session.resend_max_age,
+        # What a client is told never becomes too old for it.
+        resend_max_age_ns=session.resend_max_age if session.role == "initiator" else FOREVER_NS,
         resend_chunk=session.resend_chunk,
         reset_on_logon=session.reset_on_logon,
         reset_on_logout=session.reset_on_logout,
@@ -185,6 +210,10 @@ def _add_session(node: Node, session: Session) -> None:
         hold_max_age_ns=session.hold_max_age,
         skip_ahead=session.skip_ahead,
         endpoints=len(session.endpoints),
+        round_robin=session.endpoint_order == "round-robin",
+        jitter=session.reconnect_jitter,
+        acceptor=session.role == "acceptor",
+        fills_logon=session.logon_hook is not None,
         min_backoff_ns=session.reconnect_min,
         max_backoff_ns=session.reconnect_max,
         default_appl_ver_id=session.default_appl_ver_id or "",

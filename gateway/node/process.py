@@ -26,8 +26,10 @@ from gateway.native.node import Note
 from gateway.native.reactor import Command as ReactorCommand
 from gateway.native.role import Command, RegisterOutcome, RegisterValue, Request
 from gateway.node.build import INDEX, Assembly, assemble, etcd_options
+from gateway.node.connections import Connections
 from gateway.node.daychange import DayChange
 from gateway.node.incident import Incident, IncidentRecorder
+from gateway.node.logons import Logons
 from gateway.node.notes import log_note
 from gateway.node.registrar import Registrar
 from gateway.node.sessiontimes import Step
@@ -70,6 +72,13 @@ class NodeProcess:
         self._assembly: Assembly = assemble(config, node)
         self._session_names = [session.name for session in config.session]
         self._incidents = IncidentRecorder(node, self._session_names)
+        reactor = self._assembly.reactor
+        try:
+            self._connections = Connections(config, node, reactor, self._spawn)
+            self._logons = Logons(config, reactor)
+        except BaseException:
+            self._assembly.close()
+            raise
         self._incident_dir = self._assembly.data_dir / "incidents"
         self._waiting: dict[int, asyncio.Future[int]] = {}
         self._next_command = 1
@@ -97,7 +106,9 @@ class NodeProcess:
             "datagrams_sent": reactor.datagrams_sent,
             "send_errors": reactor.send_errors,
             "refused_connections": reactor.refused_connections,
+            "refused_sessions": reactor.refused_sessions,
         }
+        status["door"] = self._connections.counters()
         incident = self._incidents.current
         status["incident"] = incident.as_dict() if incident else None
         status["pid"] = os.getpid()
@@ -149,6 +160,7 @@ class NodeProcess:
         loop.add_reader(assembly.reactor.notify_fileno, self._take_notes)
         flusher.start()
         await control.start()
+        self._connections.start()
         day_change.start()
         reactor_thread = threading.Thread(target=self._run_reactor, name="reactor", daemon=True)
         reactor_thread.start()
@@ -157,6 +169,7 @@ class NodeProcess:
             await self._stopped.wait()
         finally:
             day_change.stop()
+            self._connections.stop()
             await control.stop()
             await self._registrar.close()
             await asyncio.gather(*self._tasks)
@@ -214,6 +227,10 @@ class NodeProcess:
         if note.code in ("flush_wanted", "tail_settled"):
             self._spawn(self._flush(settled=note.code == "tail_settled"))
             return
+        self._connections.take(note)
+        if note.code == "fill_logon":
+            self._spawn(self._logons.fill(note))
+            return
         log_note(note, self._session_names)
         if note.code == "unfit":
             self._failure = unfit_text(note, self._config)
@@ -269,7 +286,7 @@ class NodeProcess:
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
         log.warning("command", command=name)
-        self._assembly.reactor.command(kind, id=number, **arguments)
+        self._assembly.reactor.command(kind, id=number, **arguments)  # type: ignore[arg-type]  # none is `data`
         status = await asyncio.wait_for(future, COMMAND_TIMEOUT_S)
         status = status - (1 << 32) if status >= 1 << 31 else status
         if status != 0:
