@@ -470,7 +470,7 @@ cdef class Reactor:
         if not self.node.links[i].accepting:
             wanted = s.connecting and s.fd < 0 and self.node.links[i].attempts == c.a
         else:
-            wanted = not self.stopping and s.fd < 0 and node_take_accept(self.node, i, &self.now)
+            wanted = node_take_accept(self.node, i, &self.now)
             self.refused_sessions += not wanted
         if not wanted or fd < 0 or size > s.rx_bytes:
             if fd >= 0:

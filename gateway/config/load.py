@@ -96,7 +96,12 @@ def anchored(model: Model, directory: Path) -> Model:
         elif isinstance(value, list):
             changes[name] = [anchored(item, directory) if isinstance(item, BaseModel) else item for item in value]
         elif isinstance(value, dict):
-            changes[name] = {
-                k: anchored(item, directory) if isinstance(item, BaseModel) else item for k, item in value.items()
-            }
+            changes[name] = {k: _anchored_entry(k, item, directory) for k, item in value.items()}
     return model.model_copy(update=changes)
+
+
+def _anchored_entry(key: str, value: Any, directory: Path) -> Any:
+    """Of a table with free keys: one that ends in `_file` names a file."""
+    if isinstance(value, BaseModel):
+        return anchored(value, directory)
+    return str(directory / value) if isinstance(value, str) and key.endswith("_file") else value

@@ -40,7 +40,18 @@ remote_name = "backup.example"
 address = "127.0.0.1:9880"
 plaintext = true
 """
-ACCEPTOR = 'role = "acceptor"'
+ACCEPTOR = 'role = "acceptor"\nclient = "oms"\nroute = "BROKER"'
+OMS = """
+[[session]]
+name = "OMS"
+begin_string = "FIX.4.4"
+sender_comp_id = "GATEWAY"
+target_comp_id = "OMS"
+%s
+
+[[client]]
+name = "oms"
+"""
 
 
 def load(tmp_path, text):
@@ -50,7 +61,7 @@ def load(tmp_path, text):
 
 
 def acceptor(session=ACCEPTOR, node='fix_listen = ["127.0.0.1:70%s5"]', section=""):
-    text = VALID.replace(PLAIN, session)
+    text = VALID + OMS % session
     for name, number in (("a", "0"), ("b", "1")):
         text = text.replace(f"[node.{name}]", f"[node.{name}]\n" + (node % number if "%" in node else node))
     return text + section
@@ -104,7 +115,7 @@ def test_an_endpoint_that_cannot_be_is_told(tmp_path, endpoint, expected):
 
 def test_an_acceptors_session_is_served_where_the_nodes_listen(tmp_path):
     config = load(tmp_path, acceptor())
-    assert config.session[0].role == "acceptor"
+    assert config.session[1].role == "acceptor"
     assert [str(address) for address in config.node["b"].fix_listen] == ["127.0.0.1:7015"]
     assert config.acceptor.max_connections == 256
 
@@ -112,7 +123,11 @@ def test_an_acceptors_session_is_served_where_the_nodes_listen(tmp_path):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (acceptor(node=""), ["node.a.fix_listen is missing: session 'BROKER' is an acceptor's"]),
+        (acceptor(ACCEPTOR.replace("oms", "nobody")), ["session 'OMS': no client 'nobody'", "there are: "]),
+        (acceptor(ACCEPTOR.replace("BROKER", "OMS")), ["`route` 'OMS' is no initiator; there are: BROKER"]),
+        (acceptor('role = "acceptor"'), ["an acceptor needs `client`", "and `route`"]),
+        (acceptor().replace('name = "oms"', 'name = "oms"\nsessions = ["OMS"]'), ["client 'oms' may not use `route`"]),
+        (acceptor(node=""), ["node.a.fix_listen is missing: session 'OMS' is an acceptor's"]),
         (acceptor(session=PLAIN), ['node.a.fix_listen: no session has role = "acceptor"']),
         (acceptor(session=f"{ACCEPTOR}\n{PLAIN}"), ["`endpoints`, `tls` and `tcp` are an initiator's"]),
         (acceptor(node='fix_listen = ["10.0.0.1:70%s5"]'), ["[acceptor] needs `allowed`", "not loopback"]),
