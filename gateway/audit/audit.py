@@ -139,7 +139,7 @@ def audit(evidence: Evidence) -> AuditResult:
         _finding(
             "executions out of order",
             "executions that the client got after one that the broker sent later",
-            out_of_order(broker.exec_ids, client.exec_ids),
+            [late for stream in client.streams or [client.exec_ids] for late in out_of_order(broker.exec_ids, stream)],
         ),
         _finding(
             "journals damaged",

@@ -35,10 +35,13 @@ class ClientOrder:
 
 @dataclass(slots=True)
 class ClientEvidence:
-    """The client's record: its submissions and the executions it was given, in order."""
+    """The client's record: its submissions and the executions it was given, in order. Of several clients together:
+    `streams` has what each was given.
+    """
 
     orders: dict[str, ClientOrder] = field(default_factory=dict)
     exec_ids: list[str] = field(default_factory=list)
+    streams: list[list[str]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -114,6 +117,16 @@ def read_client_record(lines: Iterable[bytes]) -> ClientEvidence:
             order.outcome_wall_ns = entry["wall_ns"]
             order.accepted_seq = entry.get("seq", 0)
     return evidence
+
+
+def merge_clients(clients: Iterable[ClientEvidence]) -> ClientEvidence:
+    """The records of several clients, whose ClOrdIDs differ, as one."""
+    merged = ClientEvidence()
+    for client in clients:
+        merged.orders |= client.orders
+        merged.exec_ids += client.exec_ids
+        merged.streams.append(client.exec_ids)
+    return merged
 
 
 def read_journal(path: Path) -> JournalEvidence:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import orjson
 
+from gateway.audit.evidence import ClientEvidence, merge_clients, read_client_record
 from gateway.chaos.etcd import EtcdCluster
 from gateway.chaos.namespaces import Namespaces
 from gateway.chaos.relay import Faults, Relay
@@ -26,7 +27,8 @@ HEARTBEAT_S = 1
 BAD_PATH = Faults(loss=0.1, duplicate=0.05, delay=0.1, max_delay_s=0.01)
 NO_FAULTS = Faults()
 FILE_SIZE_FULL = 0
-PROCESS_START_S = 10.0
+SECOND_CLIENT = "hedger"
+CLIENTS = (CLIENT, SECOND_CLIENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,11 @@ class ChaosWorld(World):
         self.options = options
         if options.engine == "native":
             self.broker_store = directory / "broker-store"
-        self.counts = Counts()
+        self.counts = {client: Counts() for client in CLIENTS}
         self.links: dict[str, Link] = {}
         self._cuts: dict[str, int] = {}
         self._hosts: Namespaces | None = None
-        self._follower: asyncio.Task[None] | None = None
+        self._followers: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> ChaosWorld:
         async with contextlib.AsyncExitStack() as stack:
@@ -102,7 +104,8 @@ class ChaosWorld(World):
             for node in NODES:
                 await self.start_node(node)
             await self.see.until_healthy()
-            await self._start_strategy()
+            for client in CLIENTS:
+                await self._start_strategy(client)
             self._stack = stack.pop_all()
         return self
 
@@ -124,22 +127,34 @@ class ChaosWorld(World):
     # --- the client ---------------------------------------------------------------------------------------------------
 
     async def trade(self, rate: float, count: int) -> None:
-        """Makes the client send so many orders; returns when it has begun."""
-        client = self.processes["client"]
-        assert client.stdin is not None
-        self.counts.done = False
-        before = self.counts.submitted
-        client.stdin.write(orjson.dumps({"rate": rate, "count": count}, option=orjson.OPT_APPEND_NEWLINE))
-        await client.stdin.drain()
+        """Makes the clients together send so many orders; returns when they have begun."""
+        before = {}
+        for client in CLIENTS:
+            before[client] = self.counts[client].submitted
+            self.counts[client].done = False
+            stdin = self.processes[client].stdin
+            assert stdin is not None
+            wanted = {"rate": rate / len(CLIENTS), "count": count // len(CLIENTS)}
+            stdin.write(orjson.dumps(wanted, option=orjson.OPT_APPEND_NEWLINE))
+            await stdin.drain()
 
         async def begun() -> bool:
-            return self.counts.submitted > before
+            return all(self.counts[client].submitted > before[client] for client in CLIENTS)
 
-        await self.see.until("the client sends orders", begun)
+        await self.see.until("the clients send orders", begun)
 
     async def answered(self) -> bool:
-        """Whether the client knows the outcome of all that it was made to send."""
-        return self.counts.done
+        """Whether the clients know the outcome of all that they were made to send."""
+        return all(counts.done for counts in self.counts.values())
+
+    def record_of(self, client: str) -> Path:
+        """Where a client records what it is told."""
+        return self.directory / f"{client}-record.jsonl"
+
+    def client_evidence(self) -> ClientEvidence:
+        """What all clients say happened."""
+        records = (self.record_of(client).read_bytes().splitlines() for client in CLIENTS)
+        return merge_clients(map(read_client_record, records))
 
     # --- what can be done to it ---------------------------------------------------------------------------------------
 
@@ -272,9 +287,11 @@ class ChaosWorld(World):
         self.config_of(process).write_text(text)
 
     def _client_more(self) -> str:
+        """The rest of the first client, and the other one."""
+        token = "" if self._hosts is None else 'token_file = "client.token"\n'
         # What an async primary sent just before it died is known to no client: its executions go to who wants them.
         unrouted = "unrouted = true\n" if self.options.mode == "async" else ""
-        return unrouted + ("" if self._hosts is None else 'token_file = "client.token"\n')
+        return f'{unrouted}{token}\n[[client]]\nname = "{SECOND_CLIENT}"\n{token}'
 
     def _register_of(self, node: str) -> str:
         if self.options.register == "etcd":
@@ -288,17 +305,22 @@ class ChaosWorld(World):
         assert isinstance(link, TcpLink)
         return link.address
 
-    async def _start_strategy(self) -> None:
-        options = {"client": CLIENT, "session": SESSION, "orders": self.options.orders, "record": self.client_record}
+    async def _start_strategy(self, client: str) -> None:
+        options = {
+            "config": self.config_of("client"),
+            "client": client,
+            "session": SESSION,
+            "orders": self.options.orders,
+            "record": self.record_of(client),
+        }
         flags = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-        command = ("chaos-client", "--config", str(self.config_of("client")), *flags)
-        client = await self.start("client", *command, pipe=True)
-        self._follower = asyncio.create_task(self._follow(client))
+        process = await self.start(client, "chaos-client", *flags, pipe=True)
+        self._followers.append(asyncio.create_task(self._follow(client, process)))
 
-    async def _follow(self, client: asyncio.subprocess.Process) -> None:
-        assert client.stdout is not None
-        async for line in client.stdout:
-            self.counts = Counts(**orjson.loads(line))
+    async def _follow(self, client: str, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        async for line in process.stdout:
+            self.counts[client] = Counts(**orjson.loads(line))
 
     async def _end(self) -> None:
         for name, process in self.processes.items():
@@ -308,8 +330,8 @@ class ChaosWorld(World):
         for name in list(self.processes):
             if self.is_running(name):
                 await self.kill(name)
-        if self._follower is not None:
-            self._follower.cancel()
+        for follower in self._followers:
+            follower.cancel()
 
     async def primary_or(self, otherwise: str) -> str:
         """Name of the primary; `otherwise`, if no node says that it is."""

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from gateway.audit.evidence import Evidence, read_broker, read_client_record, read_journal
+from gateway.audit.evidence import ClientEvidence, Evidence, read_broker, read_client_record, read_journal
 from gateway.errors import GatewayError
 
 STOP_TIMEOUT_S = 8.0
@@ -169,10 +169,14 @@ class World:
         }
         return await self.start("client", "demo-client", *_flags(options), pipe=True)
 
+    def client_evidence(self) -> ClientEvidence:
+        """What the client says happened."""
+        return read_client_record(self.client_record.read_bytes().splitlines())
+
     def evidence(self) -> Evidence:
         """What all parties say happened."""
         return Evidence(
-            client=read_client_record(self.client_record.read_bytes().splitlines()),
+            client=self.client_evidence(),
             broker=read_broker(self.ledger),
             journals={node: read_journal(self.node_dir(node) / "journal") for node in ("a", "b")},
         )

@@ -1,5 +1,5 @@
 from gateway.audit.audit import AuditResult, Finding, audit
-from gateway.audit.evidence import BrokerEvidence, BrokerOrder, ClientEvidence, ClientOrder, Evidence
+from gateway.audit.evidence import BrokerEvidence, BrokerOrder, ClientEvidence, ClientOrder, Evidence, merge_clients
 from gateway.chaos.campaign import forgive_window
 from gateway.chaos.plan import Kind, plan_round
 from gateway.chaos.verdict import RoundResult, Summary, percentiles
@@ -51,3 +51,13 @@ def test_only_what_the_successor_never_had_may_be_lost() -> None:
     assert forgive_window(evidence, {"window", "processed"}) == 1
     lost = next(finding for finding in audit(evidence).findings if finding.name == "lost")
     assert lost.examples == ["elsewhere"]
+
+
+def test_each_client_has_an_order_of_its_own() -> None:
+    clients = [ClientEvidence(exec_ids=["E1", "E4"]), ClientEvidence(exec_ids=["E2", "E3"])]
+    evidence = Evidence(merge_clients(clients), BrokerEvidence(exec_ids=["E1", "E2", "E3", "E4"]), {})
+    findings = {finding.name: finding.count for finding in audit(evidence).findings}
+    assert findings["executions out of order"] == findings["executions missed"] == 0
+    clients[1].exec_ids.reverse()
+    findings = {finding.name: finding.count for finding in audit(evidence).findings}
+    assert findings["executions out of order"] == 1
