@@ -10,6 +10,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from gateway.config import Address, Config, Session, read_key, read_secret
 from gateway.config.connections import is_direct, tcp_of
 from gateway.errors import ConfigError, GatewayError
@@ -21,7 +23,9 @@ from gateway.native.journal import Journal
 from gateway.native.node import Node
 from gateway.native.reactor import Reactor
 from gateway.register.etcd import EtcdOptions
-from gateway.wire.tcpoptions import options, packed
+from gateway.wire.tcpoptions import options, packed, probe
+
+log = structlog.get_logger("node")
 
 E8 = 10**8
 BACKLOG = 64
@@ -166,12 +170,16 @@ def build_reactor(config: Config, name: str, node: Node, sockets: list[socket.so
         reactor.connect_tripwire(*peer.tripwire)
     for i, session in enumerate(config.session):
         for k, endpoint in enumerate(session.endpoints):
+            tcp = tcp_of(endpoint, session.tcp)
+            # Where the system refuses one, the reactor could only try again and again.
+            for warning in probe(tcp, f"session {session.name!r}: endpoint {endpoint.address}"):
+                log.warning("socket_option", text=warning)
             reactor.add_endpoint(
                 i,
                 k,
                 *endpoint.address,
                 source=endpoint.source,
-                options=packed(options(tcp_of(endpoint, session.tcp))),
+                options=packed(options(tcp)),
                 by_control=not is_direct(endpoint, session.tls),
             )
         reactor.set_connect_timeout(i, session.connect_timeout)

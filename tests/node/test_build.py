@@ -10,7 +10,7 @@ import pytest
 
 from gateway.config import load_config
 from gateway.demo.world import LOOPBACK, World
-from gateway.errors import GatewayError
+from gateway.errors import ConfigError, GatewayError
 from gateway.native.journal import Journal
 from gateway.node.build import assemble
 from gateway.node.process import NodeProcess
@@ -54,6 +54,16 @@ def test_an_address_that_is_taken_is_named_and_all_else_is_given_back(world: Wor
         build(world)
     assert f"node.a.{key}: cannot" in str(refused.value)
     assert f"{LOOPBACK}:{address.port}" in str(refused.value)
+    build(world).close()
+
+
+def test_a_socket_option_that_the_system_refuses_is_named_before_the_first_connection(world: World):
+    change(world, "heartbeat = 30", 'heartbeat = 30\ntcp = { interface = "nope0" }')
+    with pytest.raises(
+        ConfigError, match=r"session 'BROKER': endpoint .*: tcp.interface: there is no network interface"
+    ):
+        build(world)
+    change(world, '{ interface = "nope0" }', '{ interface = "lo" }')
     build(world).close()
 
 

@@ -1,4 +1,4 @@
-"""Ways to the broker that take more than connect(): TLS, proxies, several endpoints. The session is one and the same."""
+"""Ways to the broker that take more than connect(): TLS, proxies, several endpoints. The session is one."""
 
 from __future__ import annotations
 
