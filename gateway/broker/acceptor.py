@@ -221,8 +221,14 @@ class Acceptor:
             loop.connect_accepted_socket(lambda: Link(arrival, self._count_turned_away), arrival.socket)
         )
         self._starting.add(start)
-        start.add_done_callback(self._starting.discard)
+        start.add_done_callback(lambda done: self._started(arrival, done))
         return True
+
+    def _started(self, arrival: Arrival[Counterparty], start: asyncio.Task[object]) -> None:
+        self._starting.discard(start)
+        if start.cancelled() or start.exception() is not None:  # it was gone before it could be used
+            arrival.socket.close()
+            arrival.ended()
 
     def _count_turned_away(self) -> None:
         self._door.refused[Refusal.NOT_WELCOME] += 1

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,7 @@ from tests.wire.net import read, read_all, run, write
 
 X = Identity("FIX.4.4", "BROKER", "CLIENT")
 ANYWHERE = Address("127.0.0.1", 0)
+HAS_IPV6 = Path("/proc/net/if_inet6").exists() and "00000001 01" in Path("/proc/net/if_inet6").read_text()
 
 
 def message(msg_type="A", sender="CLIENT", target="BROKER", more=b""):
@@ -34,7 +36,8 @@ def message(msg_type="A", sender="CLIENT", target="BROKER", more=b""):
 class House:
     """A door, and those who came in."""
 
-    def __init__(self, wanted=True, directory=None, **settings):
+    def __init__(self, wanted=True, directory=None, at=ANYWHERE, **settings):
+        self._at = at
         if directory is None:
             directory = Directory()
             directory.add(X, "x")
@@ -48,7 +51,7 @@ class House:
         return self._wanted
 
     async def __aenter__(self):
-        [self.address] = self.door.open([ANYWHERE])
+        [self.address] = self.door.open([self._at])
         return self
 
     async def __aexit__(self, *_):
@@ -162,6 +165,21 @@ def test_a_source_that_is_not_allowed_is_not_listened_to():
             friend = await house.knock(message(), source="127.0.0.9")
             assert (await house.arrivals.get()).source == "127.0.0.9"
             friend.close()
+
+    run(story())
+
+
+@pytest.mark.skipif(not HAS_IPV6, reason="this host has no IPv6")
+def test_ipv6_sources_are_told_apart_as_well():
+    async def story():
+        async with House(at=Address("::1", 0), allowed=["::1"]) as house:
+            sock = await dial(route_to(Endpoint(address=str(house.address), source="::1"), Tcp(), None, 10**9, "x"))
+            await write(sock, message())
+            assert (await house.arrivals.get()).source == "::1"
+            sock.close()
+        async with House(at=Address("::1", 0), allowed=["127.0.0.0/8", "fe80::/10"]) as house:
+            sock = await dial(route_to(Endpoint(address=str(house.address)), Tcp(), None, 10**9, "x"))
+            await house.assert_refuses(Refusal.SOURCE, sock)
 
     run(story())
 
