@@ -82,7 +82,7 @@ class Campaign:
                 while life.passed and number < end and not self._out_of_time():
                     self._take(await life.round(number))
                     number += 1
-        except GatewayError as error:
+        except (GatewayError, OSError) as error:
             if life is not None:
                 raise
             self._take(stillborn(world_options, options.seed, number, str(error)))
@@ -147,8 +147,8 @@ class Life:
         started = time.monotonic()
         try:
             await self._run(result)
-        except GatewayError as error:
-            result.problem = str(error)
+        except (GatewayError, OSError) as error:
+            result.problem = str(error) or type(error).__name__
             with contextlib.suppress(OSError, ValueError, GatewayError):
                 self._count(result, await asyncio.to_thread(self._audit))
         result.took_s = time.monotonic() - started

@@ -226,8 +226,8 @@ class ChaosWorld(World):
     async def _make_links(self, stack: contextlib.AsyncExitStack) -> None:
         if self.options.register == "etcd":
             cluster = EtcdCluster(self.directory / "etcd")
-            await asyncio.to_thread(cluster.__enter__)
             stack.callback(cluster.__exit__)
+            await asyncio.to_thread(cluster.__enter__)
             host, port = cluster.endpoints[0].removeprefix("http://").split(":")
             self._etcd = (host, int(port))
         else:
