@@ -44,7 +44,8 @@ cdef struct client_t:
     uint64_t connected_mono_ns
 
 
-cdef int client_init(client_t* c) noexcept nogil       # 0, or -1: out of memory
+# 0, or -1: out of memory. `touch`: its pages are there from now on
+cdef int client_init(client_t* c, bint touch) noexcept nogil
 cdef void client_free(client_t* c) noexcept nogil
 cdef void client_open(client_t* c, uint64_t mono_ns) noexcept nogil   # a connection was accepted
 # Sets the cursors from the positions that the client named. Before: phase WAITING; after: FED.

@@ -22,12 +22,13 @@ cdef enum:
     MESSAGE_POSS_DUP = 1
 
 
-cdef int client_init(client_t* c) noexcept nogil:
+cdef int client_init(client_t* c, bint touch) noexcept nogil:
     memset(c, 0, sizeof(client_t))
     c.buffer = <uint8_t*>malloc(CLIENT_BUFFER_BYTES)
     if c.buffer is NULL:
         return -1
-    memset(c.buffer, 0, CLIENT_BUFFER_BYTES)
+    if touch:
+        memset(c.buffer, 0, CLIENT_BUFFER_BYTES)
     return 0
 
 

@@ -119,6 +119,8 @@ cdef struct meta_t:
     uint64_t truncate_lsn         # with `truncating`: a truncation to this LSN has begun
     uint32_t truncating
     uint8_t boot_id[40]
+    uint32_t new                  # 1: made, and not yet filled by a primary or by being the first one
+    uint32_t cut                  # with lost_from_lsn, 1: something stood there, flushed or not
 
 
 cdef struct epoch_end_t:

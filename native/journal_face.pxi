@@ -14,6 +14,8 @@ class Recovery(NamedTuple):
     lost_from_lsn: int        # records from here on may have been written, released and lost; 0: surely none
     tail_may_be_lost: bool    # lost_from_lsn is not 0
     damage: object            # read-only: what opening for writing would say, str; else None
+    tail_was_cut: bool        # tail_may_be_lost, and it may have been flushed: something damaged stood there
+    new: bool                 # made anew, and nobody has said yet that it holds what the node is counted on for
 
 
 class Record(NamedTuple):
@@ -77,7 +79,7 @@ cdef class Journal:
         """An empty journal in anonymous memory. Raises MemoryError, ValueError."""
         cdef Journal self = Journal.__new__(Journal)
         self._lay_out(segment_bytes, max_records, max_sessions, max_seq)
-        self.recovery = Recovery(0, 0, 0, False, 0, None, False, 0, False, None)
+        self.recovery = Recovery(0, 0, 0, False, 0, None, False, 0, False, None, False, True)
         return self
 
     @staticmethod
@@ -256,6 +258,30 @@ cdef class Journal:
                                "finished when the journal is opened again")
         return kept
 
+    def flip_bit(self, uint64_t lsn, uint64_t bit) -> None:
+        """Changes a bit of the record `lsn` where it lies, as a failing disk may: for tests. Raises KeyError."""
+        cdef const record_header_t* record = journal_at(self.handle, lsn)
+        if record is NULL or bit >= <uint64_t>record.length * 8:
+            raise KeyError(f"no bit {bit} of LSN {lsn}")
+        (<uint8_t*>record)[bit // 8] ^= <uint8_t>(1 << bit % 8)
+
+    def read_again(self, bint power_lost) -> bool:
+        """For tests: a journal in anonymous memory recovers as one in files does when it is opened.
+
+        Returns whether a torn tail was cut off. Raises JournalCorruptError; the journal is of no use then.
+        """
+        cdef journal_t* j = self.handle
+        cdef private_t* p = inside(j)
+        if self.path is not None:
+            raise JournalError(f"{self.path}: open it again instead")
+        if p.segment_count == 0:
+            return False
+        j.first_lsn = 1
+        reindex(j, 0)
+        torn, _, _ = self._walk(power_lost)
+        store_u64(&j.flushed_lsn, min(j.flushed_lsn, j.last_lsn))
+        return torn
+
     # --- background ---------------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
@@ -299,13 +325,15 @@ cdef class Journal:
         journal_wake(self.handle)
 
     def tail_settled(self) -> None:
-        """The owner has dealt with `recovery.lost_from_lsn`: the next opening does not report it again. Raises
-        JournalError."""
+        """The owner has dealt with `recovery.lost_from_lsn`, and `recovery.new` is true no more: the next opening does
+        not report it again. Raises JournalError."""
         cdef meta_t* meta = inside(self.handle).meta
         self._require_writable()
-        if meta is NULL or meta.lost_from_lsn == 0:
+        if meta is NULL or (meta.lost_from_lsn == 0 and not meta.new):
             return
         meta.lost_from_lsn = 0
+        meta.new = 0
+        meta.cut = 0
         error = sync_page(meta)
         if error:
             raise JournalError(f"{self.path / 'journal.meta'}: {os.strerror(error)}")
@@ -435,10 +463,13 @@ cdef class Journal:
         cdef uint64_t last = self.handle.last_lsn
         if not p.meta.lost_from_lsn and (torn or power_lost or last < p.meta.flushed_lsn):
             p.meta.lost_from_lsn = last + 1
+        if torn or last < p.meta.flushed_lsn:
+            p.meta.cut = 1
         self.handle.flushed_lsn = min(p.meta.flushed_lsn, last)
         p.meta.flushed_lsn = self.handle.flushed_lsn
         self.recovery = Recovery(len(self), last, self.handle.last_epoch, torn, size, kept, power_lost,
-                                 p.meta.lost_from_lsn, p.meta.lost_from_lsn != 0, None)
+                                 p.meta.lost_from_lsn, p.meta.lost_from_lsn != 0, None, p.meta.cut != 0,
+                                 p.meta.new != 0)
         self.flush()
         if journal_prepare(self.handle) != JOURNAL_OK and p.segment_count == 0:
             self._check(JOURNAL_IO_ERROR)       # a journal that holds something can be served from without space
@@ -466,7 +497,7 @@ cdef class Journal:
         if whole:
             self._read_meta()
         self.recovery = Recovery(len(self), self.handle.last_lsn, self.handle.last_epoch, torn, size, None, False,
-                                 0, False, damage)
+                                 0, False, damage, False, False)
 
     def _map_all(self, bint whole):
         """Maps for reading. A live node may rename the newest segment meanwhile: then once more."""
@@ -557,6 +588,7 @@ cdef class Journal:
             p.meta.pair_id = p.pair_id
             p.meta.node = p.node
             p.meta.clean = 1
+            p.meta.new = 1
             store_u64(&p.meta.magic, META_MAGIC)
             self._check_page(sync_page(p.meta))
             os.fsync(p.directory)
@@ -669,7 +701,7 @@ cdef class Journal:
         if self.read_only and (walk(self.handle, limit) != WALK_NO_RECORD or p.offset != stopped_at):
             return None                          # a live node has appended meanwhile
         blank = load_u32(<uint32_t*>(p.tail + p.offset)) == 0
-        if behind and not (power_lost and expected > p.meta.flushed_lsn):
+        if behind and not (power_lost and expected > self._was_flushed()):
             raise JournalCorruptError(
                 f"{self._name(p.current)}: offset {p.offset}: the record with LSN {expected} is damaged, and "
                 f"record {behind} behind it is there. Nothing was changed: {self._remedy()}")
@@ -681,7 +713,15 @@ cdef class Journal:
         size = sum(map(len, pieces))
         return True, size, None if self.read_only else self._cut_tail(expected, pieces)
 
+    def _was_flushed(self) -> int:
+        """LSN up to which everything was on disk when the journal was last in use."""
+        cdef private_t* p = inside(self.handle)
+        return p.meta.flushed_lsn if p.meta is not NULL else self.handle.flushed_lsn
+
     def _cut_tail(self, uint64_t expected, pieces):
+        if self.path is None:
+            self._check_page(cut(self.handle))
+            return None
         kept = self.path / f"torn-{expected}-{time.time_ns()}.bin"
         with kept.open("xb") as file:
             file.writelines(pieces)
@@ -775,15 +815,15 @@ cdef class Journal:
             self.lock = None
 
     def _name(self, uint32_t i):
-        if not self.path.is_dir():
+        if self.path is None or not self.path.is_dir():
             return self.path
         if inside(self.handle).unnamed and i + 1 == inside(self.handle).segment_count:
             return self.path / PREPARED_NAME.decode()
         return self.path / f"{inside(self.handle).segments[i].first_lsn:020d}.log"
 
     def _remedy(self):
-        return (f"move {self.path} away and start the node, which catches up from its peer; `gateway journal verify` "
-                "shows what can be read")
+        return (f"if its peer is in sync, move {self.path} away and start the node, which catches up from its peer; if "
+                "not, there is no other whole copy. `gateway journal verify` shows what can be read")
 
     def _require_writable(self):
         if inside(self.handle).positions is NULL:

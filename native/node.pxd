@@ -68,7 +68,8 @@ cdef enum note_code:
     NOTE_TURNED_AWAY = 32       # session; a counterparty that has connected may not log on now
     NOTE_NOT_PASSED_ON = 31     # session; record b is too large for the client's session: c bytes
     NOTE_FILL_LOGON = 30        # session; a: attempt, b: MsgSeqNum, c: SendingTime (ns); node_fill_logon answers
-    NOTE_TAIL_SETTLED = 26      # a lost tail is made good: the journal's mark of it may go once LSN b is on disk
+    # a lost tail is made good, a new log filled: the journal's marks of it may go once LSN b is on disk
+    NOTE_TAIL_SETTLED = 26
 
 
 cdef struct note_t:
@@ -157,6 +158,7 @@ cdef struct node_config_t:
     uint64_t window_records
     uint64_t order_capacity
     uint64_t login_timeout_ns
+    bint touch_buffers               # at node_init, so that no connection takes page faults later
     bint flush_before_release     # durability `every`: release waits for the disk of both nodes
 
 

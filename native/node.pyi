@@ -43,6 +43,7 @@ class Node:
         startup_wait_ns: int = ...,
         preferred: bool = ...,
         lost_tail: bool = ...,
+        new_log: bool = ...,
         datagram_bytes: int = ...,
         catch_up_window_bytes: int = ...,
         retransmit_after_ns: int = ...,
@@ -52,6 +53,7 @@ class Node:
         window_records: int = ...,
         order_capacity: int = ...,
         login_timeout_ns: int = ...,
+        touch_buffers: bool = ...,
         flush_before_release: bool = ...,
     ) -> None: ...
     def add_session(

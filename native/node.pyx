@@ -94,7 +94,7 @@ cdef int node_init(node_t* n, const node_config_t* config, journal_t* journal) n
         return -1
     ring_init(n.notes, RING_HEADER_BYTES + NOTE_RING_BYTES)
     for i in range(MAX_CLIENT_CONNECTIONS):
-        if client_init(&n.clients[i]) != 0:
+        if client_init(&n.clients[i], n.config.touch_buffers) != 0:
             return -1
     intake_init(&n.intake, &n.replica, config.window_records)
     return replica_init(&n.replica, journal, config.order_capacity)

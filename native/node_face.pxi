@@ -42,11 +42,11 @@ cdef class Node:
                   uint64_t incarnation, uint64_t heartbeat_interval_ns=10_000_000, uint64_t suspect_after_ns=50_000_000,
                   uint64_t fence_timeout_ns=2_000_000_000, uint64_t register_timeout_ns=500_000_000,
                   uint64_t register_retry_ns=100_000_000, uint64_t startup_wait_ns=1_000_000_000, bint preferred=False,
-                  bint lost_tail=False, uint32_t datagram_bytes=1400, uint32_t catch_up_window_bytes=262144,
-                  uint64_t retransmit_after_ns=2_000_000, uint64_t nak_after_ns=1_000_000,
-                  uint64_t join_retry_ns=20_000_000, uint32_t reorder_slots=4096, uint64_t window_records=8192,
-                  uint64_t order_capacity=1 << 20, uint64_t login_timeout_ns=5_000_000_000,
-                  bint flush_before_release=False):
+                  bint lost_tail=False, bint new_log=False, uint32_t datagram_bytes=1400,
+                  uint32_t catch_up_window_bytes=262144, uint64_t retransmit_after_ns=2_000_000,
+                  uint64_t nak_after_ns=1_000_000, uint64_t join_retry_ns=20_000_000, uint32_t reorder_slots=4096,
+                  uint64_t window_records=8192, uint64_t order_capacity=1 << 20,
+                  uint64_t login_timeout_ns=5_000_000_000, bint touch_buffers=True, bint flush_before_release=False):
         cdef node_config_t config
         cdef uint8_t peer = 1 - node
         if len(key) != 16:
@@ -61,6 +61,7 @@ cdef class Node:
         config.role.startup_wait_ns = startup_wait_ns
         config.role.preferred = preferred
         config.role.lost_tail = lost_tail
+        config.role.new_log = new_log
         config.sender.datagram_bytes = datagram_bytes
         config.sender.catch_up_window_bytes = catch_up_window_bytes
         config.sender.retransmit_after_ns = retransmit_after_ns
@@ -77,6 +78,7 @@ cdef class Node:
         config.window_records = window_records
         config.order_capacity = order_capacity
         config.login_timeout_ns = login_timeout_ns
+        config.touch_buffers = touch_buffers
         config.flush_before_release = flush_before_release
         self.dictionaries = []
         self.journal = journal

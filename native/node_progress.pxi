@@ -68,7 +68,8 @@ cdef void node_advance(node_t* n, const instant_t* now) noexcept nogil:
 cdef void await_flush(node_t* n) noexcept nogil:
     if n.flush_first_lsn != 0 and n.journal.flushed_lsn >= n.flush_first_lsn:
         n.flush_first_lsn = 0
-    if n.config.role.lost_tail and not n.role.tail_suspect and not n.tail_told and n.flush_first_lsn == 0:
+    if ((n.config.role.lost_tail or n.config.role.new_log) and not n.role.tail_suspect and not n.role.unproven
+            and not n.tail_told and n.flush_first_lsn == 0):
         n.tail_told = 1
         note(n, NOTE_TAIL_SETTLED, 0, 0, n.journal.last_lsn, 0)
 

@@ -85,6 +85,7 @@ cdef enum role_cause:
     CAUSE_CAUGHT_UP = 10
     CAUSE_REGISTER_BEHIND = 11    # own or peer's log is later than the register: it was lost. Waits for an operator
     CAUSE_NO_ACKS = 12         # the standby lives, but has acknowledged nothing for fence_timeout
+    CAUSE_NEW_LOG = 13         # the register counts on a log that this node has not. Waits for the peer or an operator
 
 
 cdef struct role_config_t:
@@ -99,6 +100,9 @@ cdef struct role_config_t:
     uint64_t startup_wait_ns
     bint preferred                   # first start: this node goes first
     bint lost_tail                   # power was lost with an unflushed tail: skip ahead if it must act alone
+    # The journal was made anew and nobody has filled it yet: what the register says of this node it says of a log that
+    # is gone.
+    bint new_log
 
 
 cdef struct peer_view_t:             # from the peer's datagrams
@@ -129,6 +133,9 @@ cdef struct role_t:
     # config.lost_tail, until a primary has declared us in sync again or we were promoted (and skipped ahead). The owner
     # keeps the mark on disk for as long: a mere restart of the process does not bring the tail back.
     bint tail_suspect
+    # config.new_log, until a primary has declared us in sync while its EPOCH record was in our log, or we were promoted
+    bint unproven
+    uint64_t met_version             # 1 + version of the register's first answer in this life
     role_cause cause
     register_value_t cell            # last known content of the register
     peer_view_t peer

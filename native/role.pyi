@@ -52,6 +52,7 @@ class Cause(IntEnum):
     LATER_EPOCH = 9
     CAUGHT_UP = 10
     REGISTER_BEHIND = 11
+    NEW_LOG = 13
     NO_ACKS = 12
 
 class RegisterValue(NamedTuple):
@@ -88,6 +89,7 @@ class Role:
         startup_wait_ns: int = 3_000_000_000,
         preferred: bool = False,
         lost_tail: bool = False,
+        new_log: bool = False,
     ) -> None: ...
     def on_log(self, own_last_lsn: int, own_last_epoch: int) -> None: ...
     def on_peer(self, role: int, epoch: int, last_epoch: int, last_lsn: int, now: int) -> None: ...

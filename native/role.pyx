@@ -56,6 +56,7 @@ cdef void role_init(role_t* r, const role_config_t* config, uint64_t own_last_ls
     r.epoch = own_last_epoch
     r.primary = config.peer
     r.tail_suspect = config.lost_tail
+    r.unproven = config.new_log
     r.started_at = now.mono_ns
     r.last_timer = now.mono_ns
     evaluate(r, now)
@@ -236,6 +237,7 @@ cdef void enter_primary(role_t* r, bint skip_ahead, role_cause cause, const inst
     r.claimed_epoch = 0
     r.act_alone = False
     r.tail_suspect = False
+    r.unproven = False
     stop_leading(r)
     r.joined = False
     r.acked_lsn = 0
@@ -356,6 +358,8 @@ cdef void evaluate_starting(role_t* r, const instant_t* now) noexcept nogil:
         r.detected_mono_ns = now.mono_ns
         claim(r, now)
     else:
+        if r.unproven and cell_has(r, r.config.node):
+            set_cause(r, CAUSE_NEW_LOG)
         want_read(r, now)
 
 
@@ -364,7 +368,7 @@ cdef bint may_claim_at_start(const role_t* r, const instant_t* now) noexcept nog
     cdef uint64_t silent_since = heard if heard > r.started_at else r.started_at
     if r.cell.version == 0:
         return r.config.preferred or since_at_least(r.started_at, r.config.startup_wait_ns, now)
-    if not cell_has(r, r.config.node):
+    if not cell_has(r, r.config.node) or (r.unproven and not log_is_our_own(r)):
         return False
     if not cell_has(r, r.config.peer):
         return True    # nobody else can hold anything that was released
@@ -377,6 +381,16 @@ cdef bint may_claim_at_start(const role_t* r, const instant_t* now) noexcept nog
     if r.peer.role == ROLE_STANDBY or r.peer.role == ROLE_CANDIDATE:
         return since_at_least(r.started_at, r.config.startup_wait_ns, now)   # it takes over by itself
     return False   # a primary that was superseded and must learn it
+
+
+cdef bint log_is_our_own(const role_t* r) noexcept nogil:
+    """Of a new log: we are the register's last primary, and wrote in its epoch, so it is no log that was lost; or
+    we won the first epoch and died before the first record."""
+    if r.cell.primary != r.config.node:
+        return False
+    if r.own_last_lsn:
+        return r.own_last_epoch == r.cell.epoch
+    return r.cell.epoch == 1 and not cell_has(r, r.config.peer)
 
 
 cdef bint own_log_leads(const role_t* r) noexcept nogil:
@@ -409,7 +423,8 @@ cdef void evaluate_standby(role_t* r, const instant_t* now) noexcept nogil:
 
 
 cdef bint standby_in_sync(const role_t* r) noexcept nogil:
-    return r.cell_known and cell_has(r, r.config.node) and r.cell.epoch >= r.epoch and r.cell.primary == r.config.peer
+    return (r.cell_known and cell_has(r, r.config.node) and r.cell.epoch >= r.epoch and r.cell.primary == r.config.peer
+            and not r.unproven)
 
 
 cdef void evaluate_candidate(role_t* r, const instant_t* now) noexcept nogil:
@@ -630,6 +645,11 @@ cdef void adopt(role_t* r, const register_value_t* value) noexcept nogil:
     r.cell = value[0]
     r.cell_known = True
     r.cell_guessed = False
+    if r.met_version == 0:
+        r.met_version = value.version + 1
+    elif (r.unproven and value.version + 1 > r.met_version and cell_has(r, r.config.node)
+            and value.primary == r.config.peer and r.own_last_epoch == value.epoch):
+        r.unproven = False       # it was said of this log: with the primary's EPOCH record it has all before that
     if was_out and r.state == ROLE_STANDBY and value.epoch == r.epoch and cell_has(r, r.config.node):
         r.tail_suspect = False   # declared in sync in this life: the log is whole again
 
@@ -648,7 +668,8 @@ cdef bint granted_by_peer(const role_t* r) noexcept nogil:
 
 cdef bint stale_claim(const role_t* r) noexcept nogil:
     """A claim of a former life of this node took effect late. It is in sync, but must win an epoch of its own."""
-    return r.cell.epoch > r.epoch and r.cell.primary == r.config.node and not cell_has(r, r.config.peer)
+    return (r.cell.epoch > r.epoch and r.cell.primary == r.config.node and not cell_has(r, r.config.peer)
+            and not r.unproven)
 
 
 cdef bint cas_open(const role_t* r) noexcept nogil:
@@ -818,6 +839,7 @@ class Cause(IntEnum):
     LATER_EPOCH = CAUSE_LATER_EPOCH
     CAUGHT_UP = CAUSE_CAUGHT_UP
     REGISTER_BEHIND = CAUSE_REGISTER_BEHIND
+    NEW_LOG = CAUSE_NEW_LOG
     NO_ACKS = CAUSE_NO_ACKS
 
 
@@ -856,7 +878,8 @@ cdef class Role:
     def __init__(self, int node, int peer, *, uint64_t now, uint64_t own_last_lsn=0, uint32_t own_last_epoch=0,
                  uint64_t suspect_after_ns=50_000_000, uint64_t fence_timeout_ns=1_000_000_000,
                  uint64_t register_timeout_ns=500_000_000, uint64_t register_retry_ns=100_000_000,
-                 uint64_t startup_wait_ns=3_000_000_000, bint preferred=False, bint lost_tail=False):
+                 uint64_t startup_wait_ns=3_000_000_000, bint preferred=False, bint lost_tail=False,
+                 bint new_log=False):
         cdef role_config_t config
         if node == peer or not 0 <= node < 8 or not 0 <= peer < 8:
             raise ValueError(f"node {node}, peer {peer}: two different node indices from 0 to 7 are needed")
@@ -871,6 +894,7 @@ cdef class Role:
         config.startup_wait_ns = startup_wait_ns
         config.preferred = preferred
         config.lost_tail = lost_tail
+        config.new_log = new_log
         role_init(&self.state_, &config, own_last_lsn, own_last_epoch, self.at(now))
 
     cdef const instant_t* at(self, uint64_t now):

@@ -33,6 +33,8 @@ cdef enum world_event:
     EVENT_CLIENT_BACK = 16         # a: client
     EVENT_CYCLE = 17               # a: node: an operator restarts it
     EVENT_DISK_SPACE = 18          # a: node: is there space again?
+    EVENT_SCHEDULE = 19            # a: node; b: its boot; c: session << 8 | session_command
+    EVENT_DAY = 20                 # a: session: is it quiet, so that its day can end?
 
 
 # What can go wrong. `target`: node, client or session; `duration`: until it is made good; `param`: see each.
@@ -47,7 +49,7 @@ cdef enum fault_kind:
     FAULT_CUT_BROKER = 7           # node; param: directions
     FAULT_CUT_CLIENTS = 8          # node; param: directions
     FAULT_TRIPWIRE = 9             # the connection breaks
-    FAULT_BAD_PATHS = 10           # loss, repeats, reordering, corruption on both
+    FAULT_BAD_PATHS = 10           # loss, repeats, reordering, corruption; target: 0, 1 both, 2 A, 3 B
     FAULT_SLOW_REGISTER = 11       # late and lost answers
     FAULT_WALL_JUMP = 12           # node; param: seconds + 1,000,000
     FAULT_DRIFT = 13               # node; param: ppm + 1,000,000 of its monotonic clock
@@ -61,11 +63,16 @@ cdef enum fault_kind:
     FAULT_SWITCHOVER = 21
     FAULT_SOLO = 22
     FAULT_DISK_STALL = 23          # node: nothing reaches the disk
-    FAULT_SLOW_PATHS = 24          # long delays on both, within which nothing is lost
+    FAULT_SLOW_PATHS = 24          # long delays, within which nothing is lost; target: 0, 1 both, 2 A, 3 B
     FAULT_BROKER_DEAF = 25         # session: the next ResendRequest is never answered
     FAULT_ACT_ALONE = 26           # node: the operator's last resort, while the other node is down
     FAULT_DISK_FULL = 27           # node: its journal gets no further segment
-    FAULTS = 28
+    FAULT_BIT_FLIP = 28            # node's host loses power, and a bit of its journal on disk is another one
+    FAULT_SLOW_BROKER = 29         # node: long delays to and from counterparties
+    FAULT_SLOW_CLIENTS = 30        # node: long delays to and from clients
+    FAULT_CLOSE = 31               # session: outside of its window, on both nodes
+    FAULT_DAY_CHANGE = 32          # session: closed until all is settled, then it starts over on both sides
+    FAULTS = 33
 
 
 cdef enum seen_state:              # of the pair's protocol, for the coverage table
@@ -127,6 +134,9 @@ cdef struct simnode_t:
     int64_t drift_ppm
     int64_t wall_offset
     bint lost_tail                 # mark on the disk
+    bint new_log                   # mark on the disk
+    bint moved_away                # its journal, and no primary has filled the new one yet
+    bint damaged                   # a bit of its journal has changed, and nobody has looked yet
     uint64_t settled_lsn           # the mark goes when this is flushed; 0: not
     uint64_t stalled_until         # the disk
     uint64_t full_until

@@ -7,26 +7,31 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove
 
+from gateway.errors import JournalCorruptError
+
 from .clientwire cimport FRAME_ACCEPTED, FRAME_HEADER_BYTES, FRAME_ORDER_STATE, frame_header_t
 from .feed cimport client_tx_consume, client_tx_peek
 from .instant cimport instant_t
 from .journal cimport Journal, journal_at, journal_flush, journal_set_full, journal_t
-from .node cimport (GREETING_BYTES, MAX_CLIENT_CONNECTIONS, NOTE_FLUSH_WANTED, NOTE_TAIL_SETTLED, Node, node_advance,
+from .node cimport (GREETING_BYTES, LINK_IDLE, MAX_CLIENT_CONNECTIONS, NOTE_FLUSH_WANTED, NOTE_TAIL_SETTLED,
+                    SESSION_COMMAND_CLOSE, SESSION_COMMAND_OPEN, SESSION_COMMAND_START_OVER, Node, node_advance,
                     node_deadline, node_greeting_is_fresh, node_on_client_bytes, node_on_client_connected,
                     node_on_client_disconnected, node_on_command, node_on_datagram, node_on_register,
-                    node_on_session_bytes, node_on_session_connected, node_on_session_disconnected, node_on_timer,
-                    node_on_tripwire, node_poll_datagram, node_seal_greeting, node_session_closing,
-                    node_session_tx_consume, node_session_tx_peek, node_settle, node_start, node_take_connect,
-                    node_take_register_request, node_truncated, note_t)
+                    node_on_session_bytes, node_on_session_command, node_on_session_connected,
+                    node_on_session_disconnected, node_on_timer, node_on_tripwire, node_poll_datagram,
+                    node_seal_greeting, node_session_closing, node_session_tx_consume, node_session_tx_peek,
+                    node_settle, node_start, node_take_connect, node_take_register_request, node_truncated, note_t,
+                    session_command)
+from .orders cimport orders_by_session
 from .receiver cimport RECEIVER_FOLLOWING
 from .ring cimport ring_peek, ring_release
-from .role cimport (COMMAND_ACCEPTED, COMMAND_ACT_ALONE, COMMAND_SOLO, COMMAND_SWITCHOVER, COMMAND_TAKEOVER,
-                    REGISTER_COMPARE_AND_SET, REGISTER_LOST, REGISTER_VALUE, REGISTER_WON, RELEASE_ACKED,
+from .role cimport (CAUSE_NEW_LOG, COMMAND_ACCEPTED, COMMAND_ACT_ALONE, COMMAND_SOLO, COMMAND_SWITCHOVER,
+                    COMMAND_TAKEOVER, REGISTER_COMPARE_AND_SET, REGISTER_LOST, REGISTER_VALUE, REGISTER_WON, RELEASE_ACKED,
                     ROLE_CANDIDATE, ROLE_FENCED, ROLE_PRIMARY, ROLE_STANDBY, ROLE_STARTING, register_outcome,
                     register_request_t, register_value_t, role_command)
 from .segment cimport MIN_SEGMENT_BYTES
-from .session cimport (SESSION_READY, Session, session_closing, session_deadline, session_on_timer, session_tx_consume,
-                       session_tx_peek)
+from .session cimport (SESSION_DISCONNECTED, SESSION_READY, Session, session_closing, session_deadline,
+                       session_on_timer, session_reset, session_tx_consume, session_tx_peek)
 from .simbroker cimport (broker_ask_for_all, broker_drain, broker_idle, broker_init, broker_on_bytes,
                          broker_on_connected, broker_on_disconnected, broker_t)
 from .simclient cimport (SIM_CLOSING, SIM_CONNECTING, SIM_DOWN, SIM_STANDBY, simclient_init, simclient_new_order,
@@ -39,9 +44,9 @@ from .simnet cimport (CONNECTION_CLIENT, CONNECTION_SESSION, CONNECTION_TRIPWIRE
                       net_power_lost, net_refuse, net_send, net_take)
 from .simqueue cimport event_t, queue_again, queue_pop, queue_push
 from .simrandom cimport random_below, random_chance
-from .simtruth cimport (BROKEN_NONE, TRUE_CLIENTS, TRUE_SESSIONS, scan_tag, truth_all_delivered, truth_audit,
-                        truth_free, truth_in_sync, truth_init, truth_kept, truth_logged, truth_promised,
-                        truth_promoted, truth_released, truth_unhealed)
+from .simtruth cimport (BROKEN_NONE, TRUE_CLIENTS, TRUE_CLORDID_BYTES, TRUE_SESSIONS, scan_tag, truth_all_delivered,
+                        truth_audit, truth_clordid, truth_free, truth_in_sync, truth_init, truth_kept, truth_logged,
+                        truth_promised, truth_promoted, truth_released, truth_unhealed)
 
 cdef enum:
     FLUSH_ROUNDS = 4                   # as in the reactor
@@ -52,6 +57,8 @@ cdef enum:
     CHECK_NS = 20000000
     MAX_WRITE_BYTES = 1 << 15
     LONGEST_SLEEP_NS = 20000000
+    SCHEDULE_NS = 1000000              # by how much the two nodes may differ about a window
+    DAY_POLL_NS = 10000000             # how often it is looked whether a session's day can end
     PPM = 1000000
 
 cdef uint64_t NEVER = <uint64_t>0xFFFFFFFFFFFFFFFF
@@ -72,6 +79,9 @@ cdef class World:
     cdef broker_t* brokers             # [TRUE_SESSIONS]
     cdef uint64_t muted_until[TRUE_SESSIONS]
     cdef uint64_t refusing_until[TRUE_SESSIONS]
+    cdef uint64_t closed_until[TRUE_SESSIONS]
+    cdef bint day_ends[TRUE_SESSIONS]
+    cdef uint64_t day_began[TRUE_SESSIONS]    # 0: it is the first one
     cdef uint32_t deaf_to[TRUE_SESSIONS]      # so many ResendRequests from now on
     cdef uint64_t broker_timer_at[TRUE_SESSIONS]
     cdef simclient_t* clients          # [TRUE_CLIENTS]
@@ -83,6 +93,7 @@ cdef class World:
     cdef bint healed
     cdef uint64_t ends_at
     cdef uint32_t promotions
+    cdef uint32_t days                 # that ended
     cdef uint32_t coverage[FAULTS][SEEN_STATES]
     cdef uint32_t session_coverage[FAULTS][SESSION_STATES]
     cdef bint tracing
@@ -117,7 +128,8 @@ cdef class World:
         self.node_options = {"pair_id": 7, "key": b"simulated-pair-k", "order_capacity": 4096, "reorder_slots": 64,
                              "suspect_after_ns": 50_000_000, "fence_timeout_ns": 1_000_000_000,
                              "register_timeout_ns": 100_000_000, "register_retry_ns": 50_000_000,
-                             "startup_wait_ns": 300_000_000, "flush_before_release": durability == 2}
+                             "startup_wait_ns": 300_000_000, "flush_before_release": durability == 2,
+                             "touch_buffers": False}
         self.session_options = {"begin_string": "FIX.4.4", "heartbeat_s": 1, "logon_timeout_ns": 1_000_000_000,
                                 "logout_timeout_ns": 500_000_000, "sending_time_tolerance_ns": 0,
                                 "resend_max_age_ns": resend_max_age_ns, "skip_ahead": skip_ahead,
@@ -149,15 +161,20 @@ cdef class World:
 
     def _furnish_node(self, uint32_t i):
         cdef simnode_t* s = &self.nodes[i]
-        # Small segments, so that they change often.
-        journal = Journal.memory(segment_bytes=MIN_SEGMENT_BYTES, max_records=1 << 15, max_sessions=TRUE_SESSIONS,
-                                 max_seq=1 << 14)
-        self.journals.append(journal)
-        s.journal = (<Journal>journal).handle
+        self.journals.append(None)
+        self._new_journal(i)
         s.host_up = 1
         s.crash_in = -1
         s.mono_base = (i + 1) * START_NS
         s.true_base = START_NS
+
+    def _new_journal(self, uint32_t i):
+        # Small segments, so that they change often.
+        journal = Journal.memory(segment_bytes=MIN_SEGMENT_BYTES, max_records=1 << 15, max_sessions=TRUE_SESSIONS,
+                                 max_seq=1 << 14)
+        self.journals[i] = journal
+        self.nodes[i].journal = (<Journal>journal).handle
+        self.nodes[i].new_log = 1
 
     def _furnish_broker(self, uint32_t i, bint refuses_second):
         journal = Journal.memory(segment_bytes=1 << 20, max_records=1 << 15, max_sessions=1, max_seq=1 << 14)
@@ -192,7 +209,8 @@ cdef class World:
             "broken": self.truth.broken, "text": self.truth.text.decode("ascii"), "events": self.events,
             "virtual_ns": self.net.now - START_NS, "orders": self.truth.order_count,
             "processed": self.truth.processed, "promotions": self.promotions, "released": self.truth.released,
-            "healed": bool(self.healed), "gone": bool(self.truth.gone), "lost": self.net.lost, "trace": self.trace,
+            "healed": bool(self.healed), "gone": bool(self.truth.gone), "days": self.days, "lost": self.net.lost,
+            "trace": self.trace,
             "pending": [[self.clients[k].pending[i] for i in range(self.clients[k].pending_count)]
                         for k in range(self.config.clients)],
             "coverage": [[self.coverage[k][s] for s in range(<int>SEEN_STATES)] for k in range(<int>FAULTS)],
@@ -275,6 +293,10 @@ cdef class World:
         elif e.kind == EVENT_DISK_SPACE:
             if self.net.now >= self.nodes[a].full_until:
                 journal_set_full(self.nodes[a].journal, 0)
+        elif e.kind == EVENT_SCHEDULE:
+            self._tell_schedule(a, e)
+        elif e.kind == EVENT_DAY:
+            self._end_day(a)
         elif e.kind == EVENT_CYCLE:
             self.nodes[a].restart_at = 0
             if self.nodes[a].up and (e.b == 0 or self.nodes[1 - a].n.role.solo_wanted):
@@ -361,8 +383,10 @@ cdef class World:
         cdef instant_t now
         cdef int k
         s.boot += 1
-        journal_flush(s.journal)           # as when a journal is opened
         with gil:
+            if s.damaged:
+                self._open_damaged(i)
+            journal_flush(s.journal)       # as when a journal is opened
             self._build_node(i)
         s.up = 1
         s.crash_in = -1
@@ -381,15 +405,53 @@ cdef class World:
             s.slots[k].connection = -1
         queue_push(&self.net.queue, self.net.now + self.config.flush_every_ns, EVENT_FLUSH, i, s.boot, 0, NULL, 0)
         now = self._now(i)
+        for k in range(<int>self.config.sessions):      # the control thread does not wait for anything
+            if self.day_began[k]:
+                self._start_over(i, k)
+            if self.day_ends[k] or self.net.now < self.closed_until[k]:
+                node_on_session_command(s.n, k, SESSION_COMMAND_CLOSE, 0, 0, &now)
         node_start(s.n, &now)
         self._turn(i)
+
+    cdef _open_damaged(self, uint16_t i):
+        """Recovery finds it, and cuts it off or refuses the journal. Then the operator does what the refusal says."""
+        cdef simnode_t* s = &self.nodes[i]
+        s.damaged = 0
+        before = s.journal.last_lsn
+        try:
+            self.journals[i].read_again(True)
+            s.lost_tail = s.lost_tail or s.journal.last_lsn < before
+            told = f"cuts LSN {s.journal.last_lsn + 1} to {before} off"
+        except JournalCorruptError:
+            told = "refuses its journal: it is moved away"
+            self._count_loss(i, 1)
+            self._new_journal(i)
+            s.moved_away = 1
+            if not self.cell.in_sync & (1 << (1 - i)) or self.nodes[1 - i].moved_away:
+                # It was the only whole copy: the operator does not go on without it.
+                self.truth.gone = 1
+                self.healed = 1
+                self.ended = 1
+        if self.tracing:
+            self._tell(f"node {'ab'[i]} finds a damaged record and {told}")
+        s.logged_lsn = s.journal.last_lsn
+
+    cdef void _count_loss(self, uint16_t i, uint64_t first) noexcept nogil:
+        """Records from `first` on are going. What the other node lacks of them is gone for good."""
+        cdef simnode_t* s = &self.nodes[i]
+        cdef journal_t* other = self.nodes[1 - i].journal
+        cdef uint64_t lsn
+        self.truth.lossy = 1
+        for lsn in range(first, s.journal.last_lsn + 1):
+            if journal_at(other, lsn) is NULL or journal_at(other, lsn).crc != journal_at(s.journal, lsn).crc:
+                self.truth.gone = 1
 
     cdef _build_node(self, uint16_t i):
         cdef simnode_t* s = &self.nodes[i]
         cdef uint32_t k
         self.node_faces[i] = None
         node = Node(self.journals[i], node=i, incarnation=s.boot, preferred=i == 0, lost_tail=s.lost_tail,
-                    **self.node_options)
+                    new_log=s.new_log,                    **self.node_options)
         for k in range(self.config.sessions):
             node.add_session(f"s{k}", sender_comp_id="GW", target_comp_id=f"SIM{k}", **self.session_options)
         for k in range(self.config.clients):
@@ -428,10 +490,8 @@ cdef class World:
 
     cdef void _lose_tail(self, uint16_t i) noexcept nogil:
         cdef simnode_t* s = &self.nodes[i]
-        cdef journal_t* other = self.nodes[1 - i].journal
         cdef uint64_t last = s.journal.last_lsn
         cdef uint64_t kept = s.journal.flushed_lsn + random_below(&self.chance, last - s.journal.flushed_lsn + 1)
-        cdef uint64_t lsn
         cdef int k
         if self.config.durability != 2:
             s.lost_tail = 1
@@ -440,10 +500,7 @@ cdef class World:
                 if self.nodes[k].n.sender.epoch == self.cell.epoch and self.cell.in_sync & (1 << i):
                     truth_kept(&self.truth, self.nodes[k].n.released_lsn, kept)
         if kept < last:
-            self.truth.lossy = 1
-            for lsn in range(kept + 1, last + 1):
-                if journal_at(other, lsn) is NULL or journal_at(other, lsn).crc != journal_at(s.journal, lsn).crc:
-                    self.truth.gone = 1
+            self._count_loss(i, kept + 1)
         with gil:
             self.journals[i].truncate(kept)
             self.journals[i].flush()               # what is there after the loss is on the disk
@@ -469,6 +526,8 @@ cdef class World:
             journal_flush(s.journal)
             if s.settled_lsn and s.journal.flushed_lsn >= s.settled_lsn:
                 s.lost_tail = 0
+                s.new_log = 0
+                s.moved_away = 0
                 s.settled_lsn = 0
         queue_push(&self.net.queue, self.net.now + self.config.flush_every_ns, EVENT_FLUSH, i, boot, 0, NULL, 0)
 
@@ -590,8 +649,8 @@ cdef class World:
             size = <uint32_t>node_session_tx_peek(s.n, k, &data)
             if size == 0:
                 break
-            truth_released(&self.truth, <uint8_t>i, s.n.role.epoch, <uint8_t>k, data, size, s.journal, other,
-                           s.n.links[k].sync and self.config.durability == 2)
+            truth_released(&self.truth, <uint8_t>i, s.n.role.epoch, <uint8_t>k, s.n.replica.sessions[k].generation,
+                           data, size, s.journal, other, s.n.links[k].sync and self.config.durability == 2)
             net_send(&self.net, stream.connection, 0, data, size)
             if self._step(i):
                 return 1
@@ -649,17 +708,22 @@ cdef class World:
             memcpy(&header, data + at, FRAME_HEADER_BYTES)
             if header.length < FRAME_HEADER_BYTES:
                 return
-            if header.seq and (header.type == FRAME_ACCEPTED or header.type == FRAME_ORDER_STATE):
+            if (header.seq and (header.type == FRAME_ACCEPTED or header.type == FRAME_ORDER_STATE)
+                    and header.generation == s.n.replica.sessions[header.session].generation):
                 truth_promised(&self.truth, <uint8_t>header.session, header.seq, s.journal, self.nodes[1 - i].journal)
             at += header.length
 
     cdef void _watch_log(self, uint16_t i) noexcept nogil:
         cdef simnode_t* s = &self.nodes[i]
+        cdef uint32_t generations[TRUE_SESSIONS]
+        cdef uint32_t k
         if s.n.sender.epoch != s.epoch_seen:
             s.epoch_seen = s.n.sender.epoch
             if s.epoch_seen:
                 self.promotions += 1
-                truth_promoted(&self.truth, <uint8_t>i, s.epoch_seen, s.journal)
+                for k in range(self.config.sessions):
+                    generations[k] = s.n.replica.sessions[k].generation
+                truth_promoted(&self.truth, <uint8_t>i, s.epoch_seen, s.journal, generations)
         while s.logged_lsn < s.journal.last_lsn:
             s.logged_lsn += 1
             truth_logged(&self.truth, <uint8_t>i, journal_at(s.journal, s.logged_lsn))
@@ -673,7 +737,7 @@ cdef class World:
             ring_release(s.n.notes)
             if note.code == NOTE_TAIL_SETTLED:
                 s.settled_lsn = note.b if note.b else 1
-            elif note.code == NOTE_FLUSH_WANTED:
+            if note.code == NOTE_FLUSH_WANTED or note.code == NOTE_TAIL_SETTLED:
                 queue_push(&self.net.queue, self.net.now + 500000, EVENT_FLUSH, i, s.boot, 0, NULL, 0)
             if self.tracing:
                 with gil:
@@ -1049,6 +1113,19 @@ cdef class World:
             if self.nodes[node].host_up:
                 self._power_off(node)
             self._restart_at(node, end)
+        elif f.kind == FAULT_BIT_FLIP:
+            if self.nodes[node].host_up:
+                self._power_off(node)
+                self._damage(node)
+            self._restart_at(node, end)
+        elif f.kind == FAULT_CLOSE:
+            self.closed_until[session] = max(self.closed_until[session], end)
+            self._schedule(session, SESSION_COMMAND_CLOSE)
+            queue_push(&self.net.queue, self.closed_until[session], EVENT_DAY, session, 0, 0, NULL, 0)
+        elif f.kind == FAULT_DAY_CHANGE:
+            self.day_ends[session] = 1
+            self._schedule(session, SESSION_COMMAND_CLOSE)
+            queue_push(&self.net.queue, self.net.now + DAY_POLL_NS, EVENT_DAY, session, 0, 0, NULL, 0)
         elif f.kind == FAULT_PAUSE:
             self.nodes[node].paused_until = max(self.nodes[node].paused_until, end)
         elif f.kind == FAULT_CUT_PATH:
@@ -1075,11 +1152,17 @@ cdef class World:
         elif f.kind == FAULT_TRIPWIRE:
             self._break_tripwire()
         elif f.kind == FAULT_BAD_PATHS:
-            self._worsen(LINK_PATH_A, end, 200000, 100000, 50000, 5000000)
-            self._worsen(LINK_PATH_B, end, 200000, 100000, 50000, 5000000)
+            for k in range(2):
+                if f.target < 2 or f.target == 2 + k:
+                    self._worsen(<uint8_t>(LINK_PATH_A + k), end, 200000, 100000, 50000, 5000000)
         elif f.kind == FAULT_SLOW_PATHS:
-            self._worsen(LINK_PATH_A, end, 0, 0, 0, 200000000)
-            self._worsen(LINK_PATH_B, end, 0, 0, 0, 200000000)
+            for k in range(2):
+                if f.target < 2 or f.target == 2 + k:
+                    self._worsen(<uint8_t>(LINK_PATH_A + k), end, 0, 0, 0, 200000000)
+        elif f.kind == FAULT_SLOW_BROKER:
+            self._worsen(<uint8_t>(LINK_BROKER + node), end, 0, 0, 0, 300000000)
+        elif f.kind == FAULT_SLOW_CLIENTS:
+            self._worsen(<uint8_t>(LINK_CLIENT + node), end, 0, 0, 0, 300000000)
         elif f.kind == FAULT_SLOW_REGISTER:
             self._worsen(LINK_REGISTER, end, 300000, 100000, 0, 400000000)
             self._worsen(LINK_REGISTER + 1, end, 300000, 100000, 0, 400000000)
@@ -1130,6 +1213,95 @@ cdef class World:
             for i in range(64):
                 garbage[i] = <uint8_t>random_below(&self.chance, 256)
             net_send(&self.net, b.connection, 1, garbage, 64)
+
+    cdef void _damage(self, uint16_t i) noexcept nogil:
+        """One bit of one record on the disk of a host that is down."""
+        cdef simnode_t* s = &self.nodes[i]
+        cdef uint64_t lsn
+        if s.journal.last_lsn == 0:
+            return
+        lsn = s.journal.first_lsn + random_below(&self.chance, s.journal.last_lsn - s.journal.first_lsn + 1)
+        self._count_loss(i, lsn)        # whatever becomes of the log, its own copy from here on counts no more
+        s.damaged = 1
+        with gil:
+            self.journals[i].flip_bit(lsn, random_below(&self.chance, journal_at(s.journal, lsn).length * 8))
+
+    # --- schedules of sessions ----------------------------------------------------------------------------------------
+
+    cdef void _schedule(self, uint16_t k, session_command command) noexcept nogil:
+        """Each node is told by its own clock; a start-over always before the window opens."""
+        cdef uint64_t least = SCHEDULE_NS if command == SESSION_COMMAND_OPEN else 0
+        cdef uint16_t i
+        for i in range(2):
+            queue_push(&self.net.queue, self.net.now + least + random_below(&self.chance, SCHEDULE_NS), EVENT_SCHEDULE,
+                       i, self.nodes[i].boot, <uint32_t>k << 8 | <uint32_t>command, NULL, 0)
+
+    cdef void _tell_schedule(self, uint16_t i, event_t* e) noexcept nogil:
+        cdef simnode_t* s = &self.nodes[i]
+        cdef uint16_t k = <uint16_t>(e.c >> 8)
+        cdef instant_t now
+        if not s.up or s.boot != e.b:
+            return                     # it is told when it starts
+        if self.net.now < s.paused_until:
+            queue_push(&self.net.queue, s.paused_until, EVENT_SCHEDULE, i, e.b, e.c, NULL, 0)
+            return
+        if <session_command>(e.c & 255) == SESSION_COMMAND_START_OVER:
+            self._start_over(i, k)
+        else:
+            now = self._now(i)
+            node_on_session_command(s.n, k, <session_command>(e.c & 255), 0, 0, &now)
+        self._turn(i)
+
+    cdef void _start_over(self, uint16_t i, uint16_t k) noexcept nogil:
+        cdef instant_t now = self._now(i)
+        cdef uint64_t began = WALL_START_NS + (self.day_began[k] - START_NS) + self.nodes[i].wall_offset
+        node_on_session_command(self.nodes[i].n, k, SESSION_COMMAND_START_OVER, began, 0, &now)
+
+    cdef void _end_day(self, uint16_t k) noexcept nogil:
+        """Opens the session when it is time. At a day's end both sides start over, if nothing is open between them."""
+        cdef instant_t now
+        if self.day_ends[k] and self.net.now < self.config.faults_end and not self._quiet(k):
+            queue_push(&self.net.queue, self.net.now + DAY_POLL_NS, EVENT_DAY, k, 0, 0, NULL, 0)
+            return
+        if self.day_ends[k] and self._quiet(k):
+            now = self._broker_now()
+            session_reset(self.brokers[k].session, &now)
+            self.day_began[k] = self.net.now
+            self._schedule(k, SESSION_COMMAND_START_OVER)
+            self.days += 1
+            if self.tracing:
+                with gil:
+                    self._tell(f"session {k} starts over")
+        self.day_ends[k] = 0
+        if self.net.now >= self.closed_until[k]:
+            self._schedule(k, SESSION_COMMAND_OPEN)
+
+    cdef bint _quiet(self, uint16_t k) noexcept nogil:
+        """The session is closed, both logs are the same, and nothing of it is unknown to anybody."""
+        cdef simnode_t* primary = &self.nodes[self.cell.primary & 1]
+        cdef journal_t* other = self.nodes[1 - (self.cell.primary & 1)].journal
+        cdef uint8_t clordid[TRUE_CLORDID_BYTES]
+        cdef uint32_t j
+        for j in range(2):
+            if not self.nodes[j].up or self.net.now < self.nodes[j].paused_until:
+                return 0
+        if (self.cell.in_sync != 3 or primary.n.sender.epoch != self.cell.epoch or self.truth.lossy
+                or primary.n.links[k].phase != LINK_IDLE or not primary.n.links[k].closed
+                or primary.n.replica.sessions[k].state != SESSION_DISCONNECTED
+                or self.brokers[k].connection >= 0 or self.brokers[k].head != self.brokers[k].tail
+                or primary.journal.last_lsn != other.last_lsn
+                or journal_at(other, other.last_lsn).crc != journal_at(primary.journal, other.last_lsn).crc):
+            return 0
+        for j in range(self.config.clients):
+            if self.truth.delivered[j][k] != self.truth.executed[j][k]:
+                return 0
+        for j in range(self.truth.order_count):
+            if self.truth.orders[j].session != k or self.truth.orders[j].processed or self.truth.orders[j].told_unknown:
+                continue
+            truth_clordid(j, clordid)
+            if orders_by_session(&primary.n.replica.orders, k, clordid, TRUE_CLORDID_BYTES) is not NULL:
+                return 0
+        return 1
 
     cdef void _restart_at(self, uint16_t node, uint64_t end) noexcept nogil:
         queue_push(&self.net.queue, end, EVENT_RESTART, node, 0, 0, NULL, 0)
@@ -1243,7 +1415,25 @@ cdef class World:
             self.ended = 1
             truth_unhealed(&self.truth, lacks)
         else:
+            if self.net.now >= self.config.faults_end + self.config.heal_ns // 4:
+                self._help_new_logs()
             queue_push(&self.net.queue, self.net.now + CHECK_NS, EVENT_CHECK, 0, 0, 0, NULL, 0)
+
+    cdef void _help_new_logs(self) noexcept nogil:
+        """Nobody acts, because the register counts on a log that was lost: the operator accepts it."""
+        cdef uint16_t i
+        cdef instant_t now
+        for i in range(2):
+            if not self.nodes[i].up or self.nodes[i].n.role.state != ROLE_STARTING:
+                return
+        for i in range(2):
+            if self.nodes[i].n.role.cause == CAUSE_NEW_LOG and self.nodes[i].journal.last_lsn:
+                now = self._now(i)
+                self.truth.lossy = 1
+                self.truth.gone = 1
+                node_on_command(self.nodes[i].n, COMMAND_ACT_ALONE, &now)
+                self._turn(i)
+                return
 
     cdef const char* _what_lacks(self) noexcept nogil:
         cdef simnode_t* primary = NULL
@@ -1301,7 +1491,8 @@ cdef class World:
 FAULT_NAMES = ("kill", "power", "pause", "cut_path", "isolate", "cut_register", "register_down", "cut_broker",
                "cut_clients", "tripwire", "bad_paths", "slow_register", "wall_jump", "drift", "broker_drop",
                "broker_mute", "broker_refuse", "broker_asks_all", "broker_garbage", "client_crash", "takeover",
-               "switchover", "solo", "disk_stall", "slow_paths", "broker_deaf", "act_alone", "disk_full")
+               "switchover", "solo", "disk_stall", "slow_paths", "broker_deaf", "act_alone", "disk_full",
+               "bit_flip", "slow_broker", "slow_clients", "close", "day_change")
 SEEN_NAMES = ("down", "starting", "joining", "following", "in sync", "candidate", "acked", "solo", "handing over",
               "fenced")
 SESSION_NAMES = ("disconnected", "logon awaited", "logon sent", "recovering", "ready", "logout sent", "stopped",

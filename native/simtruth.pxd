@@ -14,7 +14,8 @@ cdef enum:
     TRUE_CLIENTS = 4
     TRUE_SESSIONS = 2
     TRUE_ORDERS = 1 << 12          # over all clients
-    TRUE_NUMBERS = 1 << 14         # MsgSeqNums of a session that are watched
+    TRUE_NUMBERS = 1 << 14         # MsgSeqNums of a session that are watched, in each generation
+    TRUE_GENERATIONS = 8           # of a session: a day change starts a new one
     TRUE_LSNS = 1 << 15            # LSNs whose records are compared
     TRUE_EPOCHS = 1 << 10
     TRUE_VARIANTS = 4              # records of different epochs at one LSN
@@ -66,8 +67,8 @@ cdef struct truth_t:
     char text[512]
     true_order_t orders[TRUE_ORDERS]
     uint32_t order_count
-    true_number_t* numbers         # [TRUE_SESSIONS][TRUE_NUMBERS]
-    uint32_t highest_number[TRUE_SESSIONS]
+    true_number_t* numbers         # [TRUE_SESSIONS][TRUE_GENERATIONS][TRUE_NUMBERS]
+    uint32_t highest_number[TRUE_SESSIONS][TRUE_GENERATIONS]
     true_log_t* log                # [TRUE_LSNS]
     uint64_t highest_lsn
     uint8_t releaser[TRUE_EPOCHS]  # 1 + node
@@ -86,7 +87,6 @@ cdef struct truth_t:
 
 cdef int truth_init(truth_t* t) noexcept nogil         # 0, or -1: out of memory
 cdef void truth_free(truth_t* t) noexcept nogil
-cdef void truth_forget(truth_t* t) noexcept nogil      # a new run
 
 cdef int32_t truth_new_order(truth_t* t, uint8_t client, uint8_t session) noexcept nogil     # index, -1: no more
 cdef void truth_clordid(uint32_t order, uint8_t* text) noexcept nogil                        # TRUE_CLORDID_BYTES
@@ -98,8 +98,9 @@ cdef void truth_executed(truth_t* t, uint8_t session, uint32_t order, uint64_t s
 cdef void truth_rejected_by_counterparty(truth_t* t, uint64_t seq, uint64_t reason) noexcept nogil
 # At a node: bytes of one message are given to the network. `other`: the log of the node that the register counts as in
 # sync beside this one; NULL: none, or the session is not `sync`. `on_disk`: durability `every`.
-cdef void truth_released(truth_t* t, uint8_t node, uint32_t epoch, uint8_t session, const uint8_t* message,
-                         uint32_t size, journal_t* own, journal_t* other, bint on_disk) noexcept nogil
+cdef void truth_released(truth_t* t, uint8_t node, uint32_t epoch, uint8_t session, uint32_t generation,
+                         const uint8_t* message, uint32_t size, journal_t* own, journal_t* other,
+                         bint on_disk) noexcept nogil
 cdef void truth_logged(truth_t* t, uint8_t node, const record_header_t* record) noexcept nogil
 # The register counts both as in sync from now on: the standby holds all that the primary released.
 cdef void truth_in_sync(truth_t* t, uint32_t epoch, journal_t* own, uint64_t released_lsn,
@@ -108,8 +109,9 @@ cdef void truth_in_sync(truth_t* t, uint32_t epoch, journal_t* own, uint64_t rel
 cdef void truth_promised(truth_t* t, uint8_t session, uint64_t seq, journal_t* own, journal_t* other) noexcept nogil
 # Durability `every`: a node that lost power keeps what was released.
 cdef void truth_kept(truth_t* t, uint64_t released_lsn, uint64_t kept_lsn) noexcept nogil
-# A node became primary with this log.
-cdef void truth_promoted(truth_t* t, uint8_t node, uint32_t epoch, journal_t* own) noexcept nogil
+# A node became primary with this log; `generations` of its sessions.
+cdef void truth_promoted(truth_t* t, uint8_t node, uint32_t epoch, journal_t* own,
+                         const uint32_t* generations) noexcept nogil
 # At a client.
 cdef void truth_told_accepted(truth_t* t, uint32_t order) noexcept nogil
 cdef void truth_told_rejected(truth_t* t, uint32_t order) noexcept nogil

@@ -15,7 +15,7 @@ cdef enum:
 
 cdef int truth_init(truth_t* t) noexcept nogil:
     memset(t, 0, sizeof(truth_t))
-    t.numbers = <true_number_t*>calloc(TRUE_SESSIONS * TRUE_NUMBERS, sizeof(true_number_t))
+    t.numbers = <true_number_t*>calloc(TRUE_SESSIONS * TRUE_GENERATIONS * TRUE_NUMBERS, sizeof(true_number_t))
     t.log = <true_log_t*>calloc(TRUE_LSNS, sizeof(true_log_t))
     t.executions = <uint32_t*>calloc(TRUE_CLIENTS * TRUE_SESSIONS * TRUE_NUMBERS, sizeof(uint32_t))
     return -1 if t.numbers is NULL or t.log is NULL or t.executions is NULL else 0
@@ -26,29 +26,6 @@ cdef void truth_free(truth_t* t) noexcept nogil:
     free(t.log)
     free(t.executions)
     memset(t, 0, sizeof(truth_t))
-
-
-cdef void truth_forget(truth_t* t) noexcept nogil:
-    cdef uint32_t i
-    for i in range(TRUE_SESSIONS):
-        memset(&t.numbers[i * TRUE_NUMBERS], 0, (t.highest_number[i] + 1) * sizeof(true_number_t))
-        t.highest_number[i] = 0
-    memset(t.log, 0, (t.highest_lsn + 1) * sizeof(true_log_t))
-    memset(t.orders, 0, t.order_count * sizeof(true_order_t))
-    memset(t.releaser, 0, sizeof(t.releaser))
-    memset(t.executed, 0, sizeof(t.executed))
-    memset(t.delivered, 0, sizeof(t.delivered))
-    t.highest_lsn = 0
-    t.order_count = 0
-    t.processed = 0
-    t.released = 0
-    t.lossy = 0
-    t.gone = 0
-    t.asynchronous = 0
-    t.forgotten = 0
-    t.newest_epoch = 0
-    t.broken = BROKEN_NONE
-    t.text[0] = 0
 
 
 # --- orders -----------------------------------------------------------------------------------------------------------
@@ -109,8 +86,9 @@ cdef inline uint32_t* executions(const truth_t* t, uint8_t client, uint8_t sessi
 
 # --- nodes ------------------------------------------------------------------------------------------------------------
 
-cdef void truth_released(truth_t* t, uint8_t node, uint32_t epoch, uint8_t session, const uint8_t* message,
-                         uint32_t size, journal_t* own, journal_t* other, bint on_disk) noexcept nogil:
+cdef void truth_released(truth_t* t, uint8_t node, uint32_t epoch, uint8_t session, uint32_t generation,
+                         const uint8_t* message, uint32_t size, journal_t* own, journal_t* other,
+                         bint on_disk) noexcept nogil:
     cdef const record_header_t* record
     cdef uint64_t seq = scan_uint(message, size, "34")
     cdef uint32_t length = 0
@@ -129,15 +107,15 @@ cdef void truth_released(truth_t* t, uint8_t node, uint32_t epoch, uint8_t sessi
         if other is not NULL and not t.lossy:
             check_gap_fill(t, session, seq, scan_uint(message, size, "36"), own, other)
         return
-    if kind is NULL or seq == 0 or seq >= TRUE_NUMBERS:
+    if kind is NULL or seq == 0 or seq >= TRUE_NUMBERS or generation >= TRUE_GENERATIONS:
         return
     order = <uint32_t>(truth_order_of(t, scan_tag(message, size, "11", &length), length) + 1)
-    number = &t.numbers[session * TRUE_NUMBERS + seq]
+    number = &t.numbers[(session * TRUE_GENERATIONS + generation) * TRUE_NUMBERS + seq]
     if not number.used:
         number.used = 1
         number.type = kind[0]
         number.order = order
-        t.highest_number[session] = max(t.highest_number[session], <uint32_t>seq)
+        t.highest_number[session][generation] = max(t.highest_number[session][generation], <uint32_t>seq)
     if number.type != kind[0] or number.order != order or (
             not again and kind[0] != c'A' and number.whole != 0 and number.whole != crc32c(0, message, size)):
         fail(t, BROKEN_NUMBER_REUSED, "MsgSeqNum %u of session %u was given to another message before",
@@ -229,19 +207,26 @@ cdef void truth_in_sync(truth_t* t, uint32_t epoch, journal_t* own, uint64_t rel
              <uint32_t>released_lsn)
 
 
-cdef void truth_promoted(truth_t* t, uint8_t node, uint32_t epoch, journal_t* own) noexcept nogil:
+cdef void truth_promoted(truth_t* t, uint8_t node, uint32_t epoch, journal_t* own,
+                         const uint32_t* generations) noexcept nogil:
     """The log of a new primary has every number that ever left, unless it lost power: then it skips ahead."""
     cdef uint32_t session
+    cdef uint32_t generation
     cdef uint32_t seq
     cdef const record_header_t* record
     if epoch < t.newest_epoch:
         return          # held up until long after it was handed to: nobody acknowledges what it would release
     t.newest_epoch = epoch
     for session in range(TRUE_SESSIONS):
-        seq = t.highest_number[session]
-        if seq == 0:
+        generation = TRUE_GENERATIONS - 1
+        while generation and t.highest_number[session][generation] == 0:
+            generation -= 1
+        seq = t.highest_number[session][generation]
+        if seq == 0 or generations[session] > generation:
             continue
-        record = journal_find(own, <uint16_t>session, DIRECTION_OUT, seq)
+        record = NULL
+        if generations[session] == generation:
+            record = journal_find(own, <uint16_t>session, DIRECTION_OUT, seq)
         if record is NULL and t.lossy:
             t.gone = 1
         elif record is NULL and t.asynchronous:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -17,9 +18,17 @@ from gateway.sim.coverage import coverage_table
 from gateway.sim.mutants import MAX_SEEDS, Verdict, check_mutations
 from gateway.sim.outcome import trace_scenario
 from gateway.sim.replay import from_text, to_text
-from gateway.sim.schedule import Scenario, scenario_of
+from gateway.sim.schedule import Scenario, scenario_of, wild
 from gateway.sim.shrink import shrink
 from gateway.sim.story import describe_scenario, story_of
+
+
+class Clocks(StrEnum):
+    """How wrong the nodes' clocks are."""
+
+    DRAWN = "drawn"
+    WILD = "wild"
+
 
 EXIT_BROKEN = 1
 ENDLESS_SEEDS = 1 << 40
@@ -36,6 +45,7 @@ def sim(
     replay: Annotated[str | None, typer.Option(help="Run this scenario, as printed for a failing seed.")] = None,
     shrinks: Annotated[bool, typer.Option("--shrink/--no-shrink", help="Shrink what fails.")] = True,
     coverage: Annotated[bool, typer.Option(help="Show which fault met which state.")] = True,
+    clocks: Annotated[Clocks, typer.Option(help="wild: both nodes' clocks are far off all the time.")] = Clocks.DRAWN,
     mutants: Annotated[bool, typer.Option("--mutants", help="Check that deliberate mistakes are found.")] = False,
 ) -> None:
     """Run the production state machines under every fault, in virtual time, and check the invariants at each step.
@@ -46,19 +56,23 @@ def sim(
     if mutants:
         raise typer.Exit(_check_mutations(console, seeds))
     if seed is not None or replay is not None:
-        scenario = from_text(replay) if replay is not None else scenario_of(seed or 0)
+        scenario = from_text(replay) if replay is not None else _scenario(seed or 0, clocks)
         raise typer.Exit(_tell(console, scenario, shrinks=False))
     if seeds is None:
         seeds = ENDLESS_SEEDS if minutes is not None else 1000
     started = time.monotonic()
-    tally = _with_progress(console, first, seeds, jobs, minutes)
+    tally = _with_progress(console, first, seeds, jobs, minutes, clocks)
     _summarise(console, tally, time.monotonic() - started, coverage)
     for outcome in tally.failures[:STORIES]:
-        _tell(console, scenario_of(outcome.seed), shrinks=shrinks)
+        _tell(console, _scenario(outcome.seed, clocks), shrinks=shrinks)
     raise typer.Exit(EXIT_BROKEN if tally.failed else 0)
 
 
-def _with_progress(console: Console, first: int, seeds: int, jobs: int, minutes: float | None) -> Tally:
+def _scenario(seed: int, clocks: Clocks) -> Scenario:
+    return wild(scenario_of(seed)) if clocks is Clocks.WILD else scenario_of(seed)
+
+
+def _with_progress(console: Console, first: int, seeds: int, jobs: int, minutes: float | None, clocks: Clocks) -> Tally:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -71,7 +85,7 @@ def _with_progress(console: Console, first: int, seeds: int, jobs: int, minutes:
         def show(tally: Tally) -> None:
             progress.update(task, completed=tally.runs, description=f"simulating, {tally.failed} failed")
 
-        return run_campaign(first, seeds, jobs, minutes, show)
+        return run_campaign(first, seeds, jobs, minutes, show, wild_clocks=clocks is Clocks.WILD)
 
 
 def _summarise(console: Console, tally: Tally, seconds: float, coverage: bool) -> None:
@@ -80,7 +94,8 @@ def _summarise(console: Console, tally: Tally, seconds: float, coverage: bool) -
         console.print(coverage_table("faults by state of the FIX session", SESSION_NAMES, tally.session_coverage))
     console.print(
         f"{tally.runs} runs in {seconds:.0f} s: {tally.events:,} events ({tally.events / seconds:,.0f} a second), "
-        f"{tally.orders:,} orders, {tally.promotions:,} promotions; in {tally.gone} runs the only copy of released "
+        f"{tally.orders:,} orders, {tally.promotions:,} promotions, {tally.days:,} day changes; "
+        f"in {tally.gone} runs the only copy of released "
         "records lost power"
     )
     if tally.failed:

@@ -70,9 +70,9 @@ MUTATIONS = (
     Mutation(
         "promotion of a standby that is out of sync",
         "role",
-        "    return r.cell_known and cell_has(r, r.config.node) and r.cell.epoch >= r.epoch and r.cell.primary == "
+        "    return (r.cell_known and cell_has(r, r.config.node) and r.cell.epoch >= r.epoch and r.cell.primary == "
         "r.config.peer\n",
-        "    return r.cell_known and r.cell.epoch >= r.epoch and r.cell.primary == r.config.peer\n",
+        "    return (r.cell_known and r.cell.epoch >= r.epoch and r.cell.primary == r.config.peer\n",
     ),
     Mutation(
         "compare-and-set replaced by a plain write",
@@ -224,5 +224,33 @@ MUTATIONS = (
         "                           max(p.now.wall_ns, record.time_ns), place, bound)\n",
         "                           p.now.wall_ns, place, bound)\n",
         "session_resend.pxi",
+    ),
+    Mutation(
+        "a log that was lost counts as the one that the register speaks of",
+        "role",
+        "    r.unproven = config.new_log\n",
+        "    r.unproven = False\n",
+    ),
+    Mutation(
+        "a damaged record is used",
+        "journal",
+        "                or not record_intact(record):\n            return WALK_NO_RECORD\n",
+        "                or record.length < RECORD_HEADER_BYTES:\n            return WALK_NO_RECORD\n",
+        "journal_recovery.pxi",
+    ),
+    Mutation(
+        "a day that began while the node was down is not made up for",
+        "node",
+        "    return since != 0 and since < n.links[session].starts_over_ns\n",
+        "    return since != 0 and since < n.links[session].starts_over_ns and n.role.epoch == 1\n",
+        "node_sessions.pxi",
+    ),
+    Mutation(
+        "a start-over is made by each new primary again",
+        "node",
+        "    return since != 0 and since < n.links[session].starts_over_ns\n",
+        "    return since != 0 and n.links[session].starts_over_ns "
+        "and n.replica.sessions[session].generation < n.role.epoch\n",
+        "node_sessions.pxi",
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.native.sim import World
-from gateway.sim.schedule import Scenario, scenario_of
+from gateway.sim.schedule import Scenario, scenario_of, wild
 
 INVARIANTS = (
     "no invariant",
@@ -35,6 +35,7 @@ class Outcome:
     gone: bool
     coverage: list[list[int]]
     session_coverage: list[list[int]]
+    days: int = 0
 
     @property
     def verdict(self) -> str:
@@ -60,6 +61,11 @@ def run_seed(seed: int) -> Outcome:
     return run_scenario(scenario_of(seed))
 
 
+def run_wild_seed(seed: int) -> Outcome:
+    """Runs it under wild clocks."""
+    return run_scenario(wild(scenario_of(seed)))
+
+
 def _run(scenario: Scenario, *, trace: bool) -> tuple[Outcome, list[tuple[object, ...]]]:
     world = World(scenario.seed, trace=trace, **scenario.options)  # type: ignore[arg-type]
     result = world.run([fault.native() for fault in scenario.faults])
@@ -76,5 +82,6 @@ def _run(scenario: Scenario, *, trace: bool) -> tuple[Outcome, list[tuple[object
         result["gone"],
         result["coverage"],
         result["session_coverage"],
+        result["days"],
     )
     return outcome, result["trace"]

@@ -38,6 +38,12 @@ SHORT_STATES = (
 TRIGGERED = 0.4  # of the faults that are not the first
 ASYNC = 0.2  # of the runs
 ABSENCE = 0.06  # of the runs
+LOST_LOG = 0.03
+WILD_SALT = 0x574C44
+WILD_S = 999_999  # at a time
+WILD_PPM = 500_000
+WILD_JUMPS = 12  # of each node's wall clock
+WILD_DRIFTS = 4
 # How often each kind is drawn, in proportion; 4 where nothing is said.
 WEIGHTS = {
     "kill": 14,
@@ -103,10 +109,47 @@ def scenario_of(seed: int) -> Scenario:
     count = chance.choice((1, 1, 2, 2, 2, 3, 4, 6))
     faults = sorted((_draw(chance) for _ in range(count)), key=lambda fault: fault.at_ns)
     faults[1:] = [_waiting(chance, fault) if chance.random() < TRIGGERED else fault for fault in faults[1:]]
+    faults = [_timely(fault, faults, options) for fault in faults]
     if chance.random() < ABSENCE:
         options["resend_max_age_ns"] = MS
         faults = _absence(chance, options["clients"])
+    elif chance.random() < LOST_LOG:
+        faults = _lost_log(chance)
     return Scenario(seed, options, tuple(faults))
+
+
+def _timely(fault: Fault, faults: list[Fault], options: dict[str, int | bool]) -> Fault:
+    """Days change by the wall clocks, and those must be right for it (docs/limits.md)."""
+    jumps = any(other.kind == "wall_jump" for other in faults)
+    return replace(fault, kind="close") if fault.kind == "day_change" and (jumps or "sync" in options) else fault
+
+
+def wild(scenario: Scenario) -> Scenario:
+    """The same scenario under clocks that are wrong all the time: far off, jumping, and running at other speeds."""
+    chance = random.Random(scenario.seed ^ WILD_SALT)
+    jumps = [
+        Fault(chance.randrange(FAULTS_END_NS), "wall_jump", node, 0, WALL_JUMP_ZERO + chance.randrange(-WILD_S, WILD_S))
+        for node in (0, 1)
+        for _ in range(WILD_JUMPS)
+    ]
+    drifts = [
+        Fault(chance.randrange(FAULTS_END_NS), "drift", node, 0, DRIFT_ZERO + chance.randrange(-WILD_PPM, WILD_PPM))
+        for node in (0, 1)
+        for _ in range(WILD_DRIFTS)
+    ]
+    kept = [replace(fault, kind="close") if fault.kind == "day_change" else fault for fault in scenario.faults]
+    return scenario.with_faults((*kept, *jumps, *drifts))
+
+
+def _lost_log(chance: random.Random) -> list[Fault]:
+    """The standby comes back without its log, and the primary dies before it can tell the register."""
+    at = chance.randrange(60 * MS, 300 * MS)
+    change = chance.choice(("kill", "power", "isolate"))
+    faults = [
+        Fault(at, "bit_flip", 1, chance.randrange(1, 30) * MS, 0),
+        Fault(at + chance.randrange(40 * MS), change, 0, chance.randrange(100, 600) * MS, 0),
+    ]
+    return [Fault(max(0, at - 5 * MS), "cut_register", 0, 100 * MS, 3), *faults] if chance.random() < 0.5 else faults
 
 
 def _absence(chance: random.Random, clients: int) -> list[Fault]:
@@ -133,7 +176,7 @@ def _draw(chance: random.Random) -> Fault:
     if chance.random() < 0.3:  # close to the start, where nothing has settled
         at_ns = chance.randrange(0, 30 * MS)
     low, high = chance.choice(DURATIONS_MS)
-    target = chance.randrange(2)
+    target = chance.randrange(4 if kind in {"bad_paths", "slow_paths"} else 2)
     if kind == "cut_path":
         target = chance.choice((0, 1, BOTH_PATHS, BOTH_PATHS, BOTH_PATHS_ONLY))
     return Fault(at_ns, kind, target, chance.randrange(low * MS, high * MS), _param(chance, kind))

@@ -207,6 +207,47 @@ def test_a_lost_tail_is_reported_until_the_owner_has_dealt_with_it(tmp_path):
         assert not journal.recovery.tail_may_be_lost
 
 
+def test_what_was_cut_may_have_been_flushed_and_that_is_reported_as_long(tmp_path):
+    made(tmp_path, 10)
+    overwrite(segment(tmp_path), place(10)[1] + 100, b"??")
+    for _ in range(2):
+        with open_small(tmp_path) as journal:
+            assert journal.recovery.tail_was_cut
+            journal.flush()
+    with open_small(tmp_path) as journal:
+        journal.tail_settled()
+    with open_small(tmp_path) as journal:
+        assert not journal.recovery.tail_was_cut
+
+
+def test_a_journal_that_was_made_anew_says_so_until_it_is_filled(tmp_path):
+    for _ in range(2):
+        with open_small(tmp_path) as journal:
+            assert journal.recovery.new
+    with open_small(tmp_path) as journal:
+        journal.tail_settled()
+    with open_small(tmp_path) as journal:
+        assert not journal.recovery.new
+
+
+@given(st.data())
+@settings(max_examples=50, deadline=None)
+def test_a_flipped_bit_is_never_silently_used(data):
+    journal = Journal.memory(segment_bytes=1 << 16)
+    fill(journal, 600)
+    journal.flush()
+    lsn = data.draw(st.integers(1, 600))
+    before = list(journal.records())
+    journal.flip_bit(lsn, data.draw(st.integers(0, len(before[lsn - 1].raw) * 8 - 1)))
+    try:
+        torn = journal.read_again(True)
+    except JournalCorruptError:
+        return
+    assert torn
+    assert lsn == 600
+    assert list(journal.records()) == before[:599]
+
+
 def test_records_that_were_flushed_and_are_gone_are_reported(tmp_path):
     records = made(tmp_path, 20)
     overwrite(segment(tmp_path), place(19)[1], bytes(2 * 248))

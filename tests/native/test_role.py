@@ -35,7 +35,14 @@ class Node:
     """One role with a clock of the test's own and the register's answers given by hand."""
 
     def __init__(
-        self, node: int = A, *, lsn: int = 0, epoch: int = 0, preferred: bool = False, lost_tail: bool = False
+        self,
+        node: int = A,
+        *,
+        lsn: int = 0,
+        epoch: int = 0,
+        preferred: bool = False,
+        lost_tail: bool = False,
+        new_log: bool = False,
     ) -> None:
         self.now = 1_000 * MS
         self.node, self.peer, self.lsn, self.log_epoch = node, 1 - node, lsn, epoch
@@ -52,6 +59,7 @@ class Node:
             startup_wait_ns=STARTUP,
             preferred=preferred,
             lost_tail=lost_tail,
+            new_log=new_log,
         )
 
     # What the world tells it.
@@ -202,6 +210,39 @@ def test_peer_with_a_log_stops_a_first_start() -> None:
     node.reads(Cell(0, 0, 0, 0))
     assert node.role.cause is Cause.REGISTER_BEHIND
     assert node.quiet()
+
+
+@pytest.mark.parametrize("in_sync", [(A,), (A, B)])
+def test_a_node_whose_log_was_lost_does_not_act_for_it(in_sync: tuple[int, ...]) -> None:
+    node = starting(Cell(7, 5, A, mask(*in_sync)), new_log=True)
+    node.passes(2 * STARTUP / MS)
+    assert node.role.state is State.STARTING
+    assert node.role.cause is Cause.NEW_LOG
+    assert node.asks().kind is RequestKind.READ
+    assert node.role.command(Command.ACT_ALONE, node.now) is CommandStatus.ACCEPTED
+
+
+def test_the_first_primary_may_restart_before_its_journal_is_known_to_be_its_own() -> None:
+    node = starting(Cell(1, 1, A, mask(A)), new_log=True, lsn=3, epoch=1)
+    assert node.claims().desired.epoch == 2
+
+
+def test_a_standby_with_a_new_log_takes_over_only_after_it_was_declared_in_sync_again() -> None:
+    node = starting(Cell(7, 5, A, mask(A, B)), node=B, new_log=True)
+    node.hears(State.PRIMARY, 5, 5, 100)
+    assert node.role.state is State.STANDBY
+    node.role.on_log(40, 5)
+    node.role.on_tripwire(True, node.now)
+    node.role.on_tripwire(False, node.now)
+    assert node.role.state is State.STANDBY
+    node.hears(State.PRIMARY, 5, 5, 100)
+    node.reads(Cell(8, 5, A, mask(A)))
+    node.passes(RETRY / MS + 1)
+    node.hears(State.PRIMARY, 5, 5, 100)
+    node.reads(Cell(9, 5, A, mask(A, B)))
+    node.role.on_tripwire(True, node.now)
+    node.role.on_tripwire(False, node.now)
+    assert node.role.state is State.CANDIDATE
 
 
 # --- restart --------------------------------------------------------------------------------------------------------
