@@ -53,7 +53,7 @@ cdef struct datagram_header_t:
     uint32_t fragment_offset  # DATA with count 0: a piece of record first_lsn, at this offset of it
     uint32_t fragment_total  # its whole length
     uint64_t released_lsn    # primary: released up to here (diagnosis)
-    uint64_t reserved
+    uint64_t log_end_lsn     # to a further receiver, which gets only what is released: the last LSN of the log itself
 
 
 cdef enum open_status:

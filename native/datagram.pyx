@@ -168,6 +168,11 @@ cdef class Channel:
         cdef const datagram_header_t* header = NULL
         return STATUS_NAMES[channel_open(&self.channel, data, len(data), &header)]
 
+    @property
+    def incarnation(self) -> int:
+        """Of this end."""
+        return self.channel.incarnation
+
     def peer_incarnation(self, uint8_t node) -> int:
         """What is known of the peer; 0: not met yet."""
         return self.channel.peer_incarnation[node]

@@ -278,3 +278,4 @@ cdef class Node:
     cdef node_t* handle
     cdef readonly Journal journal
     cdef list dictionaries      # that sessions point to
+    cdef public object feeder   # a Feeder that reads the journal beside the reactor, or None

@@ -27,6 +27,9 @@ class Node:
     """One node over a Journal."""
 
     journal: Journal
+    feeder: Any
+    @property
+    def incarnation(self) -> int: ...
     def __init__(
         self,
         journal: Journal,

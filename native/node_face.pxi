@@ -283,9 +283,21 @@ cdef class Node:
                                   entry.wall_ns, bytes(entry.text[:NOTE_TEXT_BYTES]).split(b"\0", 1)[0]))
         return taken
 
+    @property
+    def incarnation(self) -> int:
+        """Of this process; larger than every earlier one."""
+        return self.handle.config.incarnation
+
     def truncate(self, uint64_t lsn) -> None:
         """Sets what the log has after `lsn` aside in a `diverged` file and cuts it. Called by the reactor."""
-        self.journal.truncate(lsn)
+        if self.feeder is None:
+            self.journal.truncate(lsn)
+            return
+        self.feeder.pause()
+        try:
+            self.journal.truncate(lsn)
+        finally:
+            self.feeder.go_on()
 
 
 DROP_NAMES = ("", "truncated", "wrong_magic", "wrong_version", "wrong_pair", "wrong_node", "bad_mac", "stale",

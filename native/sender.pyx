@@ -82,7 +82,8 @@ cdef uint64_t sender_deadline(const sender_t* s) noexcept nogil:
 
 cdef void take_join(sender_t* s, receiver_view_t* view, const datagram_header_t* header) noexcept nogil:
     """Log matching by (epoch, LSN): one node writes an epoch, so equal epoch and LSN mean equal logs up to there."""
-    cdef uint64_t own_end = journal_end_of_epoch(s.journal, header.last_epoch)
+    # A journal that ends before its latest epoch does is what a further receiver may have of it (feeder.pyx).
+    cdef uint64_t own_end = min(journal_end_of_epoch(s.journal, header.last_epoch), s.journal.last_lsn)
     cdef const record_header_t* record = journal_at(s.journal, own_end)
     cdef uint32_t own_epoch = record.epoch if record is not NULL else 0
     if header.from_incarnation == view.heard_incarnation and header.counter < view.heard_counter:

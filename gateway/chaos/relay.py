@@ -16,12 +16,13 @@ MAX_DATAGRAM = 65535
 
 @dataclass(slots=True)
 class Faults:
-    """Probabilities per datagram, and the longest delay of one that is held back (which reorders it)."""
+    """Probabilities per datagram, the longest delay of one that is held back (which reorders it), and every one's."""
 
     loss: float = 0.0
     duplicate: float = 0.0
     delay: float = 0.0
     max_delay_s: float = 0.005
+    distance_s: float = 0.0
 
 
 class Relay:
@@ -97,10 +98,12 @@ class Relay:
             self.doubled += 1
             copies = 2
         for _ in range(copies):
-            if draw() < faults.delay:
-                self.delayed += 1
+            late = draw() < faults.delay
+            if late or faults.distance_s:
+                self.delayed += late
                 self._number += 1
-                heappush(self._held, (time.monotonic() + draw() * faults.max_delay_s, self._number, datagram, to_b))
+                at = time.monotonic() + faults.distance_s + late * draw() * faults.max_delay_s
+                heappush(self._held, (at, self._number, datagram, to_b))
             else:
                 self._send(datagram, to_b)
 

@@ -16,6 +16,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from gateway.config.connections import Acceptor, ClientTls, Endpoint, Tcp
+from gateway.config.receivers import MAX_RECEIVERS, Receiver
 from gateway.config.section import Section
 from gateway.config.units import Duration, Size, SocketAddress, TimeOfDay, parse_duration, parse_size
 from gateway.errors import ConfigError
@@ -323,6 +324,7 @@ class Config(Section):
     session: list[Session] = Field(min_length=1, max_length=MAX_SESSIONS)
     acceptor: Acceptor = Acceptor()
     client: list[Client] = Field(min_length=1, max_length=MAX_CLIENTS)
+    receiver: list[Receiver] = Field(default=[], max_length=MAX_RECEIVERS)
     log: Log = Log()
 
     @model_validator(mode="after")
@@ -333,6 +335,7 @@ class Config(Section):
         problems += _doubles("session name", [session.name for session in self.session])
         problems += _doubles("session identity", [" ".join(session.identity) for session in self.session])
         problems += _doubles("client name", [client.name for client in self.client])
+        problems += _doubles("receiver name", [receiver.name for receiver in self.receiver])
         problems += _unknown_sessions(self)
         problems += _open_doors(self)
         problems += _acceptors(self)
@@ -361,6 +364,12 @@ def _clashes(config: Config) -> list[str]:
             if (protocol, address) in seen:
                 problems.append(f"{key} and {seen[protocol, address]} are the same address {address}")
             seen[protocol, address] = key
+    for receiver in config.receiver:
+        ours = {f"receiver {receiver.name!r}: nodes.{name}": address for name, address in receiver.nodes.items()}
+        for key, address in {**ours, f"receiver {receiver.name!r}: address": receiver.address}.items():
+            if ("udp", address) in seen:
+                problems.append(f"{key} and {seen['udp', address]} are the same address {address}")
+            seen["udp", address] = key
     lengths = {len(node.replication) for node in config.node.values()}
     if len(lengths) > 1:
         problems.append("both nodes need the same number of `replication` addresses")

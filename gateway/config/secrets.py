@@ -31,16 +31,16 @@ def read_secret(what: str, *, env: str | None, file: Path | None) -> bytes:
     return b""
 
 
-def read_key(*, env: str | None, file: Path | None) -> bytes:
-    """The replication key: 32 hexadecimal digits. Raises ConfigError."""
-    text = read_secret("replication key", env=env, file=file)
+def read_key(*, env: str | None, file: Path | None, what: str = "replication key") -> bytes:
+    """The key of the replication, or of what is named: 32 hexadecimal digits. Raises ConfigError."""
+    text = read_secret(what, env=env, file=file)
     try:
         key = bytes.fromhex(text.decode("ascii"))
     except (ValueError, UnicodeDecodeError):
         key = b""
     if len(key) != KEY_BYTES:
         raise ConfigError(
-            "replication key: 32 hexadecimal digits are needed; make one with: "
+            f"{what}: 32 hexadecimal digits are needed; make one with: "
             "python3 -c 'import secrets; print(secrets.token_hex(16))'"
         )
     return key

@@ -19,6 +19,7 @@ from gateway.fix.builtin import CHECKS as BUILTIN_CHECKS
 from gateway.fix.builtin import builtin_dictionary
 from gateway.fix.dictionary import dictionary_in, session_dictionary_in
 from gateway.native.dictionary import CHECKS
+from gateway.native.feeder import Feeder
 from gateway.native.journal import Journal
 from gateway.native.node import Node
 from gateway.native.reactor import Reactor
@@ -45,6 +46,7 @@ class Assembly:
     node: Node
     reactor: Reactor
     sockets: list[socket.socket]
+    feeder: Feeder | None = None  # of receivers that are not waited for, if there are any
 
     def close(self) -> None:
         """Closes sockets and journal; the reactor must have stopped."""
@@ -68,12 +70,13 @@ def assemble(config: Config, name: str) -> Assembly:
     try:
         node = build_node(config, name, journal, key)
         reactor = build_reactor(config, name, node, sockets)
+        feeder = build_feeder(config, name, node, sockets)
     except BaseException:
         for sock in sockets:
             sock.close()
         journal.close()
         raise
-    return Assembly(section.data_dir, journal, node, reactor, sockets)
+    return Assembly(section.data_dir, journal, node, reactor, sockets, feeder)
 
 
 def build_node(config: Config, name: str, journal: Journal, key: bytes) -> Node:
@@ -185,6 +188,24 @@ def build_reactor(config: Config, name: str, node: Node, sockets: list[socket.so
             )
         reactor.set_connect_timeout(i, session.connect_timeout)
     return reactor
+
+
+def build_feeder(config: Config, name: str, node: Node, sockets: list[socket.socket]) -> Feeder | None:
+    """The feeder of the configuration's receivers with its sockets; None without any. Raises GatewayError."""
+    if not config.receiver:
+        return None
+    feeder = Feeder(node, pair_id=config.pair.id, incarnation=node.incarnation)
+    for receiver in config.receiver:
+        key = read_key(env=receiver.key_env, file=receiver.key_file, what=f"key of receiver {receiver.name!r}")
+        own = receiver.nodes[name]  # type: ignore[index]
+        feeder.add_receiver(
+            _udp(own, receiver.address, f"receiver {receiver.name!r}: nodes.{name}", sockets).fileno(),
+            key,
+            datagram_bytes=receiver.datagram_bytes,
+            window_bytes=receiver.window,
+            retransmit_after_ns=2 * receiver.round_trip,
+        )
+    return feeder
 
 
 def _add_session(node: Node, session: Session) -> None:

@@ -109,6 +109,10 @@ class NodeProcess:
             "refused_sessions": reactor.refused_sessions,
         }
         status["door"] = self._connections.counters()
+        feeder = self._assembly.feeder
+        names = [{"name": section.name, "kind": section.kind} for section in self._config.receiver]
+        fed = feeder.status() if feeder is not None else []
+        status["receivers"] = [{**name, **state} for name, state in zip(names, fed, strict=True)]
         incident = self._incidents.current
         status["incident"] = incident.as_dict() if incident else None
         status["pid"] = os.getpid()
@@ -164,6 +168,7 @@ class NodeProcess:
         day_change.start()
         reactor_thread = threading.Thread(target=self._run_reactor, name="reactor", daemon=True)
         reactor_thread.start()
+        feeder_thread = self._start_feeder()
         log.info("started", node=self._name, pid=os.getpid(), last_lsn=assembly.journal.last_lsn)
         try:
             await self._stopped.wait()
@@ -175,6 +180,9 @@ class NodeProcess:
             await asyncio.gather(*self._tasks)
             loop.remove_reader(assembly.reactor.notify_fileno)
             await asyncio.to_thread(reactor_thread.join, STOP_TIMEOUT_S)
+            if assembly.feeder is not None and feeder_thread is not None:
+                assembly.feeder.stop()
+                await asyncio.to_thread(feeder_thread.join, STOP_TIMEOUT_S)
             await asyncio.to_thread(flusher.stop)
             assembly.close()
         log.info("stopped", node=self._name)
@@ -197,6 +205,14 @@ class NodeProcess:
         if cpu is not None:
             os.sched_setaffinity(0, {cpu})  # of this thread
         self._assembly.reactor.run()
+
+    def _start_feeder(self) -> threading.Thread | None:
+        feeder = self._assembly.feeder
+        if feeder is None:
+            return None
+        thread = threading.Thread(target=feeder.run, name="feeder", daemon=True)
+        thread.start()
+        return thread
 
     def _stop(self) -> None:
         log.info("stopping", node=self._name)

@@ -92,6 +92,7 @@ def test_the_schema_knows_every_table_and_how_durations_are_written():
         "session",
         "acceptor",
         "client",
+        "receiver",
         "log",
     }
     assert schema["$defs"]["Replication"]["properties"]["suspect_after"]["type"] == "string"
