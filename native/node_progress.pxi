@@ -61,6 +61,7 @@ cdef void node_advance(node_t* n, const instant_t* now) noexcept nogil:
                         view.flushed_lsn if n.config.flush_before_release else view.received_lsn, now)
     if n.role.transitions != n.seen_transitions or n.promotion_due:
         follow_role(n, now)
+    skip_when_due(n, now)
     await_flush(n)
     move_release(n, view)
 

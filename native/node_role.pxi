@@ -47,10 +47,10 @@ cdef void promote(node_t* n, const instant_t* now) noexcept nogil:
     n.released_lsn = min(inherited, n.journal.flushed_lsn) if n.config.flush_before_release else inherited
     sender_start(&n.sender, n.role.epoch)
     n.flush_first_lsn = 0
+    n.skips_due = 0
     for i in range(n.replica.session_count):
         start_session(n, i, not n.links[i].sync or (early >> i) & 1, unknown_epochs, now)
-    if n.flush_first_lsn != 0:
-        note(n, NOTE_FLUSH_WANTED, 0, 0, n.flush_first_lsn, 0)
+    skip_when_due(n, now)
     note(n, NOTE_PROMOTED, 0, 0, inherited + 1, n.role.epoch)
     n.first_order_noted = 0
     n.accepted_at_promotion = n.intake.accepted
@@ -67,6 +67,7 @@ cdef void start_session(node_t* n, uint16_t i, bint early, uint32_t unknown_epoc
     cdef session_t* s = &n.replica.sessions[i]
     cdef uint64_t first = s.next_out
     s.epoch = n.role.epoch
+    link.skip_to = 0
     bridge_promote(&n.replica.bridges[i])
     n.intake.sessions[i].lossy = n.replica.skipped[i] or (early and n.role.epoch > 1)
     # What an async primary released may be missing here: no number of that window may be used for something else.
@@ -74,15 +75,41 @@ cdef void start_session(node_t* n, uint16_t i, bint early, uint32_t unknown_epoc
     if (link.skip_ahead and n.role.cause != CAUSE_SWITCHOVER
             and (n.role.skip_ahead or (early and (first > 1 or n.role.epoch > 1)))):
         # A primary of an epoch between, of which nothing is here, has skipped ahead too.
-        if session_set_seq(s, first + <uint64_t>link.skip_ahead * unknown_epochs, s.next_in, now) == 0:
-            note(n, NOTE_SKIPPED_AHEAD, i, 0, first, s.next_out)
-            n.intake.sessions[i].lossy = 1
-            n.flush_first_lsn = n.journal.last_lsn
+        link.skip_to = first + <uint64_t>link.skip_ahead * unknown_epochs
+        link.skip_generation = s.generation
+        n.intake.sessions[i].lossy = 1
+        n.skips_due += 1
     link.next_connect_mono_ns = now.mono_ns
     link.backoff_ns = link.min_backoff_ns
     if not link.round_robin:
         link.endpoint = 0
     link.enabled = not n.stopping
+
+
+cdef void skip_when_due(node_t* n, const instant_t* now) noexcept nogil:
+    """No connection is made under the old numbers: what has no space in the journal now waits until there is some."""
+    cdef uint16_t i
+    cdef link_t* link
+    cdef session_t* s
+    cdef uint64_t first
+    cdef uint64_t before = n.flush_first_lsn
+    if n.skips_due == 0 or n.sender.epoch == 0:
+        return
+    for i in range(n.replica.session_count):
+        link = &n.links[i]
+        s = &n.replica.sessions[i]
+        if link.skip_to == 0:
+            continue
+        first = s.next_out
+        if s.generation == link.skip_generation and link.skip_to > first:
+            if session_set_seq(s, link.skip_to, s.next_in, now) != 0:
+                continue
+            note(n, NOTE_SKIPPED_AHEAD, i, 0, first, s.next_out)
+            n.flush_first_lsn = n.journal.last_lsn
+        link.skip_to = 0
+        n.skips_due -= 1
+    if n.flush_first_lsn != before:
+        note(n, NOTE_FLUSH_WANTED, 0, 0, n.flush_first_lsn, 0)
 
 
 cdef void demote(node_t* n, const instant_t* now) noexcept nogil:

@@ -177,6 +177,7 @@ cdef struct role_t:
     uint64_t lost_since              # the register has been needed since
     uint64_t join_since              # acks required, not yet declared in sync
     uint64_t join_target
+    uint64_t rejoin_target           # what a standby in sync must hold again that has left and come back
     uint64_t handover_since
     uint32_t handover_epoch          # epoch that we tried to hand to the peer
     bint solo_wanted

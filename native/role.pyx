@@ -99,6 +99,7 @@ cdef void role_on_tripwire(role_t* r, bint connected, const instant_t* now) noex
 cdef void role_on_standby(role_t* r, bint joined, uint64_t acked_lsn, const instant_t* now) noexcept nogil:
     if not joined:
         r.solo_wanted = r.solo_wanted and r.lost_since != 0   # COMMAND_SOLO holds until the standby has left
+        r.rejoin_target = r.own_last_lsn
     else:
         r.join_grace_until = 0
     if not joined or acked_lsn > r.acked_lsn or acked_lsn >= r.own_last_lsn:
@@ -487,9 +488,9 @@ cdef void lead_in_sync(role_t* r, const instant_t* now) noexcept nogil:
         r.join_since = 0
         if r.lost_since == 0:
             set_cause(r, CAUSE_CAUGHT_UP)
-    if present and not stalled and not r.solo_wanted:
+    if present and not stalled and not r.solo_wanted and not came_back_without(r, JOIN_LAG_RECORDS):
         r.lost_since = 0
-        if unsettled(r):
+        if unsettled(r) and not came_back_without(r, 0):
             write_in_sync(r, bit(r.config.node) | bit(r.config.peer), now)
         return
     if r.lost_since == 0:
@@ -562,6 +563,11 @@ cdef bint standby_present(const role_t* r, const instant_t* now) noexcept nogil:
     if now.mono_ns < r.join_grace_until:
         return True   # just handed over to us: the old primary turns standby and joins
     return r.joined and r.peer.role == ROLE_STANDBY and r.peer.epoch == r.epoch
+
+
+cdef bint came_back_without(const role_t* r, uint64_t records) noexcept nogil:
+    """A standby in sync has left, and come back with a log that lacks more than so many records of what it had."""
+    return r.joined and r.acked_lsn + records < r.rejoin_target
 
 
 cdef bint standby_stalled(const role_t* r, const instant_t* now) noexcept nogil:

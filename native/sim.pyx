@@ -26,7 +26,8 @@ from .orders cimport orders_by_session
 from .receiver cimport RECEIVER_FOLLOWING
 from .ring cimport ring_peek, ring_release
 from .role cimport (CAUSE_NEW_LOG, COMMAND_ACCEPTED, COMMAND_ACT_ALONE, COMMAND_SOLO, COMMAND_SWITCHOVER,
-                    COMMAND_TAKEOVER, REGISTER_COMPARE_AND_SET, REGISTER_LOST, REGISTER_VALUE, REGISTER_WON, RELEASE_ACKED,
+                    COMMAND_TAKEOVER, REGISTER_COMPARE_AND_SET, REGISTER_LOST, REGISTER_VALUE, REGISTER_WON,
+                    RELEASE_ACKED,
                     ROLE_CANDIDATE, ROLE_FENCED, ROLE_PRIMARY, ROLE_STANDBY, ROLE_STARTING, register_outcome,
                     register_request_t, register_value_t, role_command)
 from .segment cimport MIN_SEGMENT_BYTES
@@ -47,6 +48,10 @@ from .simrandom cimport random_below, random_chance
 from .simtruth cimport (BROKEN_NONE, TRUE_CLIENTS, TRUE_CLORDID_BYTES, TRUE_SESSIONS, scan_tag, truth_all_delivered,
                         truth_audit, truth_clordid, truth_free, truth_in_sync, truth_init, truth_kept, truth_logged,
                         truth_promised, truth_promoted, truth_released, truth_unhealed)
+
+cdef extern from "<malloc.h>" nogil:
+    int mallopt(int param, int value)
+    int M_MMAP_THRESHOLD
 
 cdef enum:
     FLUSH_ROUNDS = 4                   # as in the reactor
@@ -1487,6 +1492,9 @@ cdef class World:
         self.trace.append((self.net.now - START_NS, i, note.code, note.session, note.a, note.b, note.c,
                            bytes(note.text[:128]).split(b"\0", 1)[0]))
 
+
+# Zeros of a world's large tables come from the kernel, page by page as they are used; not from a recycled heap.
+mallopt(M_MMAP_THRESHOLD, 1 << 17)
 
 FAULT_NAMES = ("kill", "power", "pause", "cut_path", "isolate", "cut_register", "register_down", "cut_broker",
                "cut_clients", "tripwire", "bad_paths", "slow_register", "wall_jump", "drift", "broker_drop",

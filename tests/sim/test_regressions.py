@@ -77,6 +77,22 @@ FOUND = {
         '250208653,947651,""],[170165087,"pause",0,61291529,0,""],[76887737,"client_crash",1,365591527,0,'
         '"session logon sent"],[313698266,"kill",1,40877278,0,"joining"],[483697235,"cut_path",3,773469288,2,""]]}'
     ),
+    "a standby that lost its log was declared in sync again before it had caught up, while the register was away": (
+        '{"seed":20005626,"options":{"sessions":1,"clients":3,"durability":0,"refuses_second":true,"watch":true,'
+        '"order_every_ns":2000000,"flush_every_ns":200000000,"faults_end_ns":700000000,'
+        '"resend_max_age_ns":1000000},"faults":[[270443892,"cut_register",0,25000000,3,""],[275443892,"bit_flip",1,'
+        '15000000,0,""],[305463112,"isolate",0,179000000,0,""]]}'
+    ),
+    "a new primary of an async session had no space to log that it skips ahead, and went on without": (
+        '{"seed":20001881,"options":{"sessions":1,"clients":2,"durability":0,"refuses_second":false,"watch":true,'
+        '"order_every_ns":5000000,"flush_every_ns":200000000,"faults_end_ns":513483194,"resend_max_age_ns":1000000,'
+        '"sync":false},"faults":[[129856398,"disk_full",1,320000000,0,""],[428483194,"kill",0,8000000,18,""]]}'
+    ),
+    "durability every: a damaged record at the end of what was on disk was cut off, and its number given again": (
+        '{"seed":2578,"options":{"sessions":1,"clients":2,"durability":2,"refuses_second":false,"watch":true,'
+        '"order_every_ns":60000000,"flush_every_ns":5000000,"faults_end_ns":358916588,'
+        '"resend_max_age_ns":60000000000},"faults":[[11917000,"bit_flip",0,9000000,0,""]]}'
+    ),
 }
 
 
