@@ -119,6 +119,8 @@ cdef void demote(node_t* n, const instant_t* now) noexcept nogil:
     n.promotion_due = 0
     for i in range(n.replica.session_count):
         session_drop(&n.replica.sessions[i], now)
+        # It may have been stopped for numbers that the new primary used: what is wrong still shows at the next Logon.
+        session_resume(&n.replica.sessions[i])
         n.links[i].reset = n.links[i].phase != LINK_IDLE
         n.links[i].reset_wanted = 0      # if it is primary again one day, that day has changed long since
     intake_forget_held(&n.intake)
