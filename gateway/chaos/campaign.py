@@ -59,9 +59,11 @@ class Campaign:
     async def run(self) -> Summary:
         """All rounds, or as many as fit in the time. Every process is stopped on return and on cancellation."""
         number, end = self._options.first, self._options.first + self._options.rounds
-        while number < end and not self._out_of_time():
-            number = await self._live(number, end)
-        self.summary.seconds = time.monotonic() - self._started
+        try:
+            while number < end and not self._out_of_time():
+                number = await self._live(number, end)
+        finally:
+            self.summary.seconds = time.monotonic() - self._started
         return self.summary
 
     def _out_of_time(self) -> bool:
