@@ -31,6 +31,17 @@ cdef void node_on_datagram(node_t* n, const uint8_t* data, size_t size, const in
             sender_on_datagram(&n.sender, header, now)
     elif n.receiver.state != RECEIVER_IDLE:
         take_from_primary(n, header, now)
+        if n.role.unproven and holds_what_is_released(n, header):
+            role_on_whole_log(&n.role, now)
+            follow_role(n, now)
+
+
+cdef bint holds_what_is_released(const node_t* n, const datagram_header_t* header) noexcept nogil:
+    """Only heartbeats say what the primary has released."""
+    return (header.kind == DATAGRAM_HEARTBEAT and header.role == ROLE_PRIMARY
+            and n.receiver.state == RECEIVER_FOLLOWING and n.receiver.epoch == header.epoch
+            and header.from_node == n.receiver.primary and n.journal.last_epoch == header.epoch
+            and header.released_lsn <= n.journal.last_lsn)
 
 
 cdef void meet_new_life(node_t* n, const instant_t* now) noexcept nogil:

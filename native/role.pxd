@@ -133,7 +133,8 @@ cdef struct role_t:
     # config.lost_tail, until a primary has declared us in sync again or we were promoted (and skipped ahead). The owner
     # keeps the mark on disk for as long: a mere restart of the process does not bring the tail back.
     bint tail_suspect
-    # config.new_log, until a primary has declared us in sync while its EPOCH record was in our log, or we were promoted
+    # config.new_log, until a primary has declared us in sync while its EPOCH record was in our log, or we held all that
+    # it had released, or we were promoted
     bint unproven
     uint64_t met_version             # 1 + version of the register's first answer in this life
     role_cause cause
@@ -195,6 +196,9 @@ cdef void role_on_tripwire(role_t* r, bint connected, const instant_t* now) noex
 cdef void role_on_standby(role_t* r, bint joined, uint64_t acked_lsn, const instant_t* now) noexcept nogil
 # The primary says that it wrote us into the register as primary of new_epoch.
 cdef void role_on_handover(role_t* r, uint32_t new_epoch, const instant_t* now) noexcept nogil
+# Standby: our log is the primary's as far as it had released it when it knew this life of ours. What it releases from
+# then on, it releases to us first, or after it took us out of in_sync.
+cdef void role_on_whole_log(role_t* r, const instant_t* now) noexcept nogil
 cdef void role_on_register(role_t* r, uint64_t request_id, register_outcome outcome, const register_value_t* value,
                            const instant_t* now) noexcept nogil
 cdef command_status role_on_command(role_t* r, role_command command, const instant_t* now) noexcept nogil

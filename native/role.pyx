@@ -123,6 +123,12 @@ cdef void role_on_handover(role_t* r, uint32_t new_epoch, const instant_t* now) 
     evaluate(r, now)
 
 
+cdef void role_on_whole_log(role_t* r, const instant_t* now) noexcept nogil:
+    if r.unproven and r.state == ROLE_STANDBY:
+        r.unproven = False
+        evaluate(r, now)
+
+
 cdef void role_on_register(role_t* r, uint64_t request_id, register_outcome outcome, const register_value_t* value,
                            const instant_t* now) noexcept nogil:
     cdef bint ours = r.request_open and request_id == r.request.id
@@ -927,6 +933,10 @@ cdef class Role:
     def on_handover(self, uint32_t new_epoch, uint64_t now):
         """Take the primary's word that it wrote this node into the register as primary of `new_epoch`."""
         role_on_handover(&self.state_, new_epoch, self.at(now))
+
+    def on_whole_log(self, uint64_t now):
+        """This standby holds what its primary had released when it knew this life of it."""
+        role_on_whole_log(&self.state_, self.at(now))
 
     def on_register(self, uint64_t request_id, int outcome, value, uint64_t now):
         """Take the answer to a request, or with `request_id` 0 what a watch saw. `value` is ignored for UNKNOWN."""

@@ -245,6 +245,17 @@ def test_a_standby_with_a_new_log_takes_over_only_after_it_was_declared_in_sync_
     assert node.role.state is State.CANDIDATE
 
 
+def test_a_standby_that_was_declared_in_sync_before_it_could_ask_takes_over_once_its_log_is_whole() -> None:
+    """The register's first answer says it already: nothing tells that from a word about a log that was lost."""
+    node = starting(Cell(2, 1, A, mask(A, B)), node=B, new_log=True)
+    node.hears(State.PRIMARY, 1, 1, 100)
+    node.role.on_log(100, 1)
+    node.role.on_whole_log(node.now)
+    node.role.on_tripwire(True, node.now)
+    node.role.on_tripwire(False, node.now)
+    assert node.role.state is State.CANDIDATE
+
+
 # --- restart --------------------------------------------------------------------------------------------------------
 
 
