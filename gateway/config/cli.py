@@ -54,14 +54,16 @@ def check_secrets(config: Config, node: str) -> list[str]:
     wanted = [("replication key", replication.key_env, replication.key_file)]
     wanted += [(f"token of client {c.name!r}", c.token_env, c.token_file) for c in config.client if c.has_token]
     wanted += [(f"password of session {s.name!r}", s.password_env, s.password_file) for s in config.session]
+    wanted += [(f"key of receiver {r.name!r}", r.key_env, r.key_file) for r in config.receiver]
+    keys = {"replication key", *(f"key of receiver {r.name!r}" for r in config.receiver)}
     wanted += [(f"control token of node {node}", None, control)]
     found, problems = [], []
     for what, env, file in wanted:
         if env is None and file is None:
             continue
         try:
-            if what == "replication key":
-                read_key(env=env, file=file)
+            if what in keys:
+                read_key(env=env, file=file, what=what)
             else:
                 read_secret(what, env=env, file=file)
             found.append(f"{what}: ****, from {f'environment variable {env}' if env else file}")

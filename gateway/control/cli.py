@@ -111,6 +111,7 @@ def _print(states: dict[str, Any]) -> None:
     """Nodes, then sessions, as tables of at most 80 columns; last, what is wrong."""
     nodes = _table("node", "role", "epoch", "release", "in sync", "last LSN", "released")
     sessions = _table("node", "session", "state", "next out", "next in")
+    receivers = _table("node", "receiver", "kind", "joined", "holds LSN")
     for node, state in states.items():
         if "error" in state:
             nodes.add_row(node, "no answer")
@@ -127,10 +128,14 @@ def _print(states: dict[str, Any]) -> None:
         for entry in state["sessions"]:
             numbers = (str(entry["next_out"]), str(entry["next_in"]))
             sessions.add_row(node, entry["name"], entry["state"].lower(), *numbers)
+        for entry in state.get("receivers", []):
+            joined = "yes" if entry["joined"] else "no"
+            receivers.add_row(node, entry["name"], entry["kind"], joined, str(entry["received_lsn"]))
     console = Console()
     console.print(nodes)
-    if sessions.row_count:
-        console.print(sessions)
+    for table in (sessions, receivers):
+        if table.row_count:
+            console.print(table)
     for state in states.values():
         if "error" in state:
             console.print(state["error"], markup=False, highlight=False, soft_wrap=True)

@@ -22,6 +22,7 @@ from gateway.config import Config
 from gateway.control.server import ControlServer
 from gateway.errors import GatewayError
 from gateway.journal.flusher import Flusher
+from gateway.native.feeder import Feeder
 from gateway.native.node import Note
 from gateway.native.reactor import Command as ReactorCommand
 from gateway.native.role import Command, RegisterOutcome, RegisterValue, Request
@@ -38,6 +39,8 @@ from gateway.register import Register, open_register
 log = structlog.get_logger("node")
 
 STOP_TIMEOUT_S = 10.0
+RECEIVERS_LOOKED_AT_S = 1.0
+RECEIVER_SILENT_NS = 10_000_000_000
 COMMAND_TIMEOUT_S = 5.0
 
 ROLE_COMMANDS = {
@@ -169,10 +172,13 @@ class NodeProcess:
         reactor_thread = threading.Thread(target=self._run_reactor, name="reactor", daemon=True)
         reactor_thread.start()
         feeder_thread = self._start_feeder()
+        watching = asyncio.create_task(self._watch_receivers(assembly.feeder)) if assembly.feeder is not None else None
         log.info("started", node=self._name, pid=os.getpid(), last_lsn=assembly.journal.last_lsn)
         try:
             await self._stopped.wait()
         finally:
+            if watching is not None:
+                watching.cancel()
             day_change.stop()
             self._connections.stop()
             await control.stop()
@@ -205,6 +211,20 @@ class NodeProcess:
         if cpu is not None:
             os.sched_setaffinity(0, {cpu})  # of this thread
         self._assembly.reactor.run()
+
+    async def _watch_receivers(self, feeder: Feeder) -> None:
+        """A line when a receiver begins to hold the log of this primary, and when it is not heard of any more."""
+        present = [False] * len(self._config.receiver)
+        while True:
+            await asyncio.sleep(RECEIVERS_LOOKED_AT_S)
+            for i, state in enumerate(feeder.status()):
+                silent_ns = state["heard_ago_ns"]
+                there = state["joined"] and silent_ns is not None and silent_ns < RECEIVER_SILENT_NS
+                if there != present[i] and (state["joined"] or present[i]):
+                    present[i] = there
+                    write = log.info if there else log.warning
+                    what = "receiver_joined" if there else "receiver_lost"
+                    write(what, receiver=self._config.receiver[i].name, holds_lsn=state["received_lsn"])
 
     def _start_feeder(self) -> threading.Thread | None:
         feeder = self._assembly.feeder

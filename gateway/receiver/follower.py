@@ -15,6 +15,7 @@ AT_KIND, AT_FROM_NODE, AT_ROLE, AT_EPOCH, AT_TO_INCARNATION, AT_RELEASED = 3, 4,
 HELLO = KIND_NAMES.index("HELLO")
 MS = 1_000_000
 HELLO_EVERY_NS = 200 * MS
+KEEP_ALIVE_NS = 2_000 * MS  # a node forgets whom it does not hear for ten seconds
 SILENT_AFTER_NS = 1_000 * MS
 NODES = (0, 1)
 
@@ -24,7 +25,7 @@ class NodeView:
     """What is known of one node, from datagrams that are authentic and of its present life."""
 
     heard_ns: int | None = None
-    hello_at_ns: int = 0
+    hello_at_ns: int | None = None  # None: one is due at once
     role: int = State.STARTING
     epoch: int = 0
     released_lsn: int = 0
@@ -81,7 +82,7 @@ class Follower:
         view = self.views[node]
         view.heard_ns, view.role, view.epoch = now_ns, role, epoch
         if kind == HELLO:
-            view.hello_at_ns = 0  # so that it learns our life at once
+            view.hello_at_ns = None  # so that it learns our life at once
             return
         view.released_lsn = max(view.released_lsn, released)
         view.log_end_lsn = max(view.log_end_lsn, log_end)
@@ -104,7 +105,8 @@ class Follower:
         out = []
         for node, view in enumerate(self.views):
             silent = view.heard_ns is None or now_ns - view.heard_ns > SILENT_AFTER_NS
-            if (silent or view.hello_at_ns == 0) and now_ns - view.hello_at_ns >= HELLO_EVERY_NS:
+            every_ns = HELLO_EVERY_NS if silent else KEEP_ALIVE_NS
+            if view.hello_at_ns is None or now_ns - view.hello_at_ns >= every_ns:
                 view.hello_at_ns = now_ns
                 out.append((node, self._channel.seal(HELLO, node)))
         while self._following is not None:

@@ -133,6 +133,16 @@ def test_a_datagram_of_another_key_is_nothing():
     assert net.follower.views[0].heard_ns is None
 
 
+def test_it_is_heard_of_while_nothing_happens():
+    a, b = FeedingNode(0, journal()), FeedingNode(1, journal())
+    fill(a.log, 10, 1)
+    a.promote(1)
+    net = Net(journal(), a, b)
+    net.run()
+    said = [net.follower.due(net.now + seconds * 1000 * MS) for seconds in range(1, 9)]
+    assert sum(len(datagrams) for datagrams in said) >= 6
+
+
 def test_a_primary_that_starts_anew_is_followed_again():
     a, b = FeedingNode(0, journal()), FeedingNode(1, journal())
     fill(a.log, 10, 1)

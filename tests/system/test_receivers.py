@@ -108,6 +108,7 @@ async def test_a_far_receiver_follows_through_loss_kills_and_a_takeover(tmp_path
             await stage.stop("far")
             result = await stage.judge()
     assert counts.accepted == result.processed == 2400
+    assert "receiver_joined" in (tmp_path / f"{primary}.log").read_text()
     held, log = stage.records("far"), stage.records(f"node-{primary}")
     assert held == log[: len(held)]
     assert len(held) > 4800
