@@ -28,15 +28,15 @@ START_TIMEOUT_S = 20.0
 
 
 @contextlib.contextmanager
-def probed_pair(directory: Path, mode: str, replication: str = "") -> Iterator[Probe]:
+def probed_pair(directory: Path, mode: str, replication: str = "", more: str = "") -> Iterator[Probe]:
     """Node a busy-polls on the first core; node b and the probe share the second. Everything is stopped at the end.
 
-    `replication`: lines for that section of the configuration.
+    `replication`: lines for that section of the configuration; `more`: sections behind its last.
     """
     world = World(directory, mode=mode, reactor="busy-poll", engine="native")
     first, second = (sorted(os.sched_getaffinity(0)) * 2)[:2]
     text = world.config.read_text()
-    world.config.write_text(text.replace("[replication]\n", f"[replication]\n{replication}\n", 1))
+    world.config.write_text(text.replace("[replication]\n", f"[replication]\n{replication}\n", 1) + more)
     # Node b sleeps between datagrams: on two cores it must not take the probe's.
     _amend(world.config, "a", f"cpu = {first}")
     _amend(world.config, "b", f'cpu = {second}\nreactor = "epoll"', without='reactor = "busy-poll"')
