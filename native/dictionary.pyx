@@ -53,6 +53,8 @@ cdef int dictionary_validate(const dictionary_t* d, const message_t* m, uint32_t
     w.end = m.field_count - 1
     w.tag = 0
     reason = walk_message(&w, &d.scopes[scope])
+    if reason != VALID and reason != REASON_TAG_OUT_OF_ORDER:
+        reason = weightiest(&w, &d.scopes[scope], reason)
     tag[0] = w.tag
     return reason
 
@@ -107,6 +109,32 @@ cdef int walk_message(walk_t* w, const scope_t* scope) noexcept nogil:
             return REASON_REQUIRED_TAG_MISSING
     w.tag = 0
     return VALID
+
+
+cdef int weightiest(walk_t* w, const scope_t* scope, int found) noexcept nogil:
+    """Of several faults of one message the one to be told: order of the sections, then what is missing, then the first
+    field that is wrong. Only for messages that are wrong already."""
+    cdef walk_t alone = w[0]
+    cdef seen_t seen
+    cdef const member_t* member
+    cdef uint32_t section
+    cdef uint32_t i
+    alone.checks = w.checks & CHECK_ORDER
+    if alone.checks and walk_message(&alone, scope) == REASON_TAG_OUT_OF_ORDER:
+        w.tag = alone.tag
+        return REASON_TAG_OUT_OF_ORDER
+    if not w.checks & CHECK_REQUIRED:
+        return found
+    for section in range(3):
+        start_scope(&seen, scope if section == 1 else &w.d.scopes[w.d.header if section == 0 else w.d.trailer])
+        for i in range(FRAME_FIELDS, w.end):
+            member = find_member(w.d, seen.scope, w.m.fields[i].tag)
+            if member is not NULL:
+                mark(&seen, member.position)
+        if not has_required(&alone, &seen):
+            w.tag = alone.tag
+            return REASON_REQUIRED_TAG_MISSING
+    return found
 
 
 cdef int take_member(walk_t* w, seen_t* seen, const field_t* field, uint32_t* i, int depth) noexcept nogil:

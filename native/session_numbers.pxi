@@ -128,6 +128,9 @@ cdef void take_late(session_t* s, const message_t* m) noexcept nogil:
     if m.msg_type == MSG_LOGOUT:
         take_logout(s, m)             # the end is the same, and the next Logon will show what was lost
         return
+    if m.msg_type == MSG_RESEND_REQUEST:
+        answer_resend_request(s, m)   # asked twice under one number, as some engines do: an answer changes nothing
+        return
     refuse_low(s, m)
     stop_session(s, STOP_THEIR_SEQ_TOO_LOW, 0)
 

@@ -80,6 +80,9 @@ cdef bint comp_ids_are_right(session_t* s, const message_t* m, bint logged_on) n
     if logged_on and (sender is NULL or target is NULL):
         reject_tag(s, m, REASON_REQUIRED_TAG_MISSING, TAG_SENDER_COMP_ID if sender is NULL else TAG_TARGET_COMP_ID)
         return 0
+    if logged_on and (sender.length == 0 or target.length == 0):
+        reject_tag(s, m, REASON_TAG_WITHOUT_VALUE, TAG_SENDER_COMP_ID if sender.length == 0 else TAG_TARGET_COMP_ID)
+        return 0
     if (sender is not NULL and target is not NULL and field_equals(m, sender, s.config.target_comp_id)
             and field_equals(m, target, s.config.sender_comp_id)):
         return 1

@@ -105,7 +105,7 @@ cdef void send_reject(session_t* s, const message_t* m, uint32_t reason, const u
     """Reject (35=3) in the form of the version. `ref_tag` as it came, for it may be no number; length 0: none."""
     cdef body_t body
     body.length = 0
-    reverse_route(m, &body)
+    reverse_route(s, m, &body)
     body_uint(&body, TAG_REF_SEQ_NUM, m.seq)
     if s.version.last_reject_reason:
         if ref_tag_length:
@@ -132,15 +132,19 @@ cdef void reject_in_words(const session_t* s, body_t* body, uint32_t reason, con
     body_text(body, TAG_TEXT, text, length)
 
 
-cdef void reverse_route(const message_t* m, body_t* body) noexcept nogil:
+cdef void reverse_route(const session_t* s, const message_t* m, body_t* body) noexcept nogil:
     """What came on behalf of a third party is answered to it, and the other way round (FIX 4.4 volume 1, 'Third party
     message routing')."""
     cdef uint32_t i
     cdef uint32_t tag
     for i in range(3, min(m.field_count, HEADER_FIELDS)):
         tag = reversed_route_tag(m.fields[i].tag)
-        if tag and m.fields[i].length:
+        if tag and m.fields[i].length and (s.version.locations or not is_location(tag)):
             body_text(body, tag, m.data + m.fields[i].offset, m.fields[i].length)
+
+
+cdef inline bint is_location(uint32_t tag) noexcept nogil:
+    return tag == TAG_ON_BEHALF_OF_LOCATION_ID or tag == TAG_DELIVER_TO_LOCATION_ID
 
 
 cdef inline uint32_t reversed_route_tag(uint32_t tag) noexcept nogil:

@@ -15,16 +15,17 @@ cdef extern from * nogil:
         uint8_t timestamp_digits;      /* most digits of fraction in a UTCTimestamp */
         uint8_t last_reject_reason;    /* greatest SessionRejectReason (373); 0: Reject has neither 371, 372 nor 373 */
         uint8_t reset_flag;            /* ResetSeqNumFlag (141) */
+        uint8_t locations;             /* OnBehalfOfLocationID (144), DeliverToLocationID (145) */
         uint8_t business_reject;       /* BusinessMessageReject (35=j) */
         uint8_t appl_ver_id;           /* DefaultApplVerID (1137) in Logon, ApplVerID (1128) in the header */
     } fix_version_t;
     static const fix_version_t fix_versions[] = {
-        {"FIX.4.0", 999999, 0, 0, 0, 0, 0},
-        {"FIX.4.1", 999999, 0, 0, 1, 0, 0},
-        {"FIX.4.2", 0, 9, 11, 1, 1, 0},     /* the text says 3 digits; counterparties of 4.2 and 4.4 take more */
-        {"FIX.4.3", 0, 9, 17, 1, 1, 0},
-        {"FIX.4.4", 0, 9, 17, 1, 1, 0},
-        {"FIXT.1.1", 0, 9, 99, 1, 1, 1},
+        {"FIX.4.0", 999999, 0, 0, 0, 0, 0, 0},
+        {"FIX.4.1", 999999, 0, 0, 1, 1, 0, 0},
+        {"FIX.4.2", 0, 9, 11, 1, 1, 1, 0},     /* the text says 3 digits; counterparties of 4.2 and 4.4 take more */
+        {"FIX.4.3", 0, 9, 17, 1, 1, 1, 0},
+        {"FIX.4.4", 0, 9, 17, 1, 1, 1, 0},
+        {"FIXT.1.1", 0, 9, 99, 1, 1, 1, 1},
     };
     static inline const fix_version_t *fix_version(const uint8_t *begin_string) {
         for (unsigned i = 0; i < sizeof fix_versions / sizeof fix_versions[0]; i++)
@@ -53,6 +54,7 @@ cdef extern from * nogil:
         uint8_t timestamp_digits
         uint8_t last_reject_reason
         uint8_t reset_flag
+        uint8_t locations
         uint8_t business_reject
         uint8_t appl_ver_id
     const fix_version_t* fix_version(const uint8_t* begin_string)     # NULL: no version that is known here

@@ -26,9 +26,9 @@ ECHOED = frozenset({b"D", b"d", b"C"})  # NewOrderSingle, SecurityDefinition, Em
 BEFORE_BUSINESS_REJECT = ("FIX.4.0", "FIX.4.1")
 UNSUPPORTED_MESSAGE_TYPE = b"3"  # BusinessRejectReason (380)
 
-# Standard header and trailer (FIX 5.0SP2 volume 1), the group NoHops included.
+# Standard header and trailer (FIX 5.0SP2 volume 1), the group NoHops included; PossResend (97) goes back too.
 HEADER = frozenset(
-    {8, 9, 34, 35, 43, 49, 50, 52, 56, 57, 90, 91, 97, 115, 116, 122, 128, 129, 142, 143, 144, 145, 212, 213, 347, 369}
+    {8, 9, 34, 35, 43, 49, 50, 52, 56, 57, 90, 91, 115, 116, 122, 128, 129, 142, 143, 144, 145, 212, 213, 347, 369}
     | {627, 628, 629, 630, 1128, 1129, 1156}
 )
 TRAILER = frozenset({10, 89, 93})
