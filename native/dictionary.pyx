@@ -10,7 +10,8 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memcmp, memcpy, memset
 
-from .parser cimport (MAX_MESSAGE_BYTES, PARSE_OK, field_t, field_uint, field_utc_timestamp, message_t, parse_message)
+from .parser cimport (MAX_MESSAGE_BYTES, PARSE_OK, field_t, field_uint, field_utc_timestamp, find_field, message_t,
+                      parse_message)
 from .version cimport (REASON_BAD_FORMAT, REASON_GROUP_COUNT, REASON_GROUP_OUT_OF_ORDER, REASON_INVALID_MSG_TYPE,
                        REASON_INVALID_TAG, REASON_REQUIRED_TAG_MISSING, REASON_TAG_NOT_DEFINED_FOR_TYPE,
                        REASON_TAG_OUT_OF_ORDER, REASON_TAG_REPEATED, REASON_TAG_WITHOUT_VALUE, REASON_VALUE_INCORRECT)
@@ -112,20 +113,22 @@ cdef int walk_message(walk_t* w, const scope_t* scope) noexcept nogil:
 
 
 cdef int weightiest(walk_t* w, const scope_t* scope, int found) noexcept nogil:
-    """Of several faults of one message the one to be told: order of the sections, then what is missing, then the first
-    field that is wrong. Only for messages that are wrong already."""
+    """Of several faults of one message the one to be told: order of the sections, then what is missing, then the size
+    of a group, then the first field that is wrong. Only for messages that are wrong already."""
     cdef walk_t alone = w[0]
     cdef seen_t seen
     cdef const member_t* member
+    cdef const field_t* count
     cdef uint32_t section
     cdef uint32_t i
+    cdef int structure
     alone.checks = w.checks & CHECK_ORDER
-    if alone.checks and walk_message(&alone, scope) == REASON_TAG_OUT_OF_ORDER:
+    structure = walk_message(&alone, scope)
+    if structure == REASON_TAG_OUT_OF_ORDER:
         w.tag = alone.tag
-        return REASON_TAG_OUT_OF_ORDER
-    if not w.checks & CHECK_REQUIRED:
-        return found
-    for section in range(3):
+        return structure
+    count = find_field(w.m, alone.tag, FRAME_FIELDS) if structure == REASON_GROUP_COUNT else NULL
+    for section in range(3 if w.checks & CHECK_REQUIRED else 0):
         start_scope(&seen, scope if section == 1 else &w.d.scopes[w.d.header if section == 0 else w.d.trailer])
         for i in range(FRAME_FIELDS, w.end):
             member = find_member(w.d, seen.scope, w.m.fields[i].tag)
@@ -134,6 +137,10 @@ cdef int weightiest(walk_t* w, const scope_t* scope, int found) noexcept nogil:
         if not has_required(&alone, &seen):
             w.tag = alone.tag
             return REASON_REQUIRED_TAG_MISSING
+    # A group of the wrong size weighs more than what is wrong inside it.
+    if count is not NULL and count < find_field(w.m, w.tag, FRAME_FIELDS):
+        w.tag = count.tag
+        return REASON_GROUP_COUNT
     return found
 
 

@@ -13,7 +13,8 @@ NOTE_NAMES = {
     NOTE_REPLICATION_STALLED: "replication_stalled", NOTE_REGISTER_REQUEST: "register_request",
     NOTE_COMMAND_DONE: "command_done", NOTE_TRUNCATION: "truncation", NOTE_STOPPED: "stopped",
     NOTE_IN_DOUBT: "in_doubt", NOTE_RECONCILED: "reconciled", NOTE_FLUSH_WANTED: "flush_wanted",
-    NOTE_FILL_LOGON: "fill_logon", NOTE_NOT_PASSED_ON: "not_passed_on", NOTE_TURNED_AWAY: "turned_away", NOTE_TAIL_SETTLED: "tail_settled",
+    NOTE_FILL_LOGON: "fill_logon", NOTE_NOT_PASSED_ON: "not_passed_on",
+    NOTE_TURNED_AWAY: "turned_away", NOTE_TAIL_SETTLED: "tail_settled",
     NOTE_UNFIT: "unfit",
     NOTE_QUESTION_REFUSED: "question_refused", NOTE_DATAGRAMS_DROPPED: "datagrams_dropped",
 }

@@ -59,6 +59,7 @@ class EchoCounterparty(Counterparty):
         )
         super().__init__(identity, session, replace_connection=False)
         self._begin_string = config.begin_string
+        self._appl_ver_id = config.default_appl_ver_id.encode() if config.begin_string == "FIXT.1.1" else b""
         self._orders: set[bytes] = set()  # ClOrdIDs since the last Logon
 
     def told(self, event: Event) -> None:
@@ -92,7 +93,9 @@ class EchoCounterparty(Counterparty):
             (372, values[35]),
             (380, UNSUPPORTED_MESSAGE_TYPE),
         ]
-        return "j", encode([*route, *reason])
+        # Some suites of FIXT.1.1 expect the session's DefaultApplVerID in it.
+        version = [(1137, self._appl_ver_id)] if self._appl_ver_id else []
+        return "j", encode([*route, *reason, *version])
 
 
 def encode(fields: RawFields) -> bytes:

@@ -74,7 +74,7 @@ def test_an_original_time_after_the_sending_time_is_rejected_and_ends_the_sessio
     assert clordids(peer.events) == []
 
 
-@pytest.mark.parametrize("ids", [b"49=OTHER\x0156=GW\x01", b"49=BROKER\x0156=OTHER\x01", b"49=\x0156=GW\x01"])
+@pytest.mark.parametrize("ids", [b"49=OTHER\x0156=GW\x01", b"49=BROKER\x0156=OTHER\x01"])
 def test_another_compid_is_rejected_and_ends_the_session(ids):
     peer = Scripted("initiator").logged_on()
     expected = peer.session.next_in
@@ -84,6 +84,29 @@ def test_another_compid_is_rejected_and_ends_the_session(ids):
     assert (reject[35], reject[45], reject[373], logout[35]) == ("3", str(expected), "9", "5")
     assert_ends(peer)
     assert peer.session.next_in == expected + 1
+
+
+@pytest.mark.parametrize(("ids", "tag"), [(b"49=\x0156=GW\x01", "49"), (b"49=BROKER\x0156=\x01", "56")])
+def test_a_compid_without_a_value_is_rejected_and_the_session_goes_on(ids, tag):
+    peer = Scripted("initiator").logged_on()
+    right = peer.template
+    peer.template = Template(b"FIX.4.4", ids)
+    peer.say("8", b"11=a\x01")
+    (reject,) = peer.heard()
+    assert (reject[35], reject[371], reject[373]) == ("3", tag, "4")
+    peer.template = right
+    peer.say("8", b"11=b\x01")
+    assert clordids(peer.events) == ["b"]
+
+
+def test_a_resend_request_under_a_number_that_was_used_is_answered_and_counts_for_nothing():
+    peer = Scripted("initiator").logged_on()
+    expected = peer.session.next_in
+    peer.say("2", b"7=1\x0116=0\x01", seq=expected - 1)
+    (answer,) = peer.heard()
+    assert (answer[35], answer[43], answer[34], answer[123]) == ("4", "Y", "1", "Y")
+    assert peer.session.next_in == expected
+    assert peer.session.status == "READY"
 
 
 def test_another_version_ends_the_session():
