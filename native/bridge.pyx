@@ -160,14 +160,17 @@ cdef uint32_t bridge_fields(const message_t* message, uint8_t* place, uint32_t c
 cdef uint8_t bridge_refusal(const message_t* message, const uint8_t* begin_string, uint8_t reason, const uint8_t* text,
                             uint32_t text_length, uint64_t id, const uint8_t* time, uint32_t time_length,
                             body_t* body) noexcept nogil:
+    cdef bint before_42 = begin_string[4] == c'4' and begin_string[6] <= c'1'
     cdef bint before_43 = begin_string[4] == c'4' and begin_string[6] <= c'2'
+    cdef bint is_40 = before_43 and begin_string[6] == c'0'
     body.length = 0
     if message.msg_type == MSGTYPE_CANCEL or message.msg_type == MSGTYPE_REPLACE:
         body_text(body, TAG_ORDER_ID, b"NONE", 4)
         copy_field(body, message, TAG_CLORDID)
         copy_field(body, message, TAG_ORIGCLORDID)
         body_char(body, TAG_ORD_STATUS, c'8')
-        body_char(body, TAG_CXL_REJ_RESPONSE_TO, c'1' if message.msg_type == MSGTYPE_CANCEL else c'2')
+        if not before_42:
+            body_char(body, TAG_CXL_REJ_RESPONSE_TO, c'1' if message.msg_type == MSGTYPE_CANCEL else c'2')
         body_uint(body, TAG_CXL_REJ_REASON, 2)               # broker / exchange option
         body_text(body, TAG_TEXT, text, text_length)
         return c'9'
@@ -177,20 +180,22 @@ cdef uint8_t bridge_refusal(const message_t* message, const uint8_t* begin_strin
         body_exec_id(body, id)
         if before_43:
             body_char(body, TAG_EXEC_TRANS_TYPE, c'0')
-        body_char(body, TAG_EXEC_TYPE, c'8')
+        if not is_40:
+            body_char(body, TAG_EXEC_TYPE, c'8')
         body_char(body, TAG_ORD_STATUS, c'8')
         body_uint(body, TAG_ORD_REJ_REASON, 6 if reason == REJECT_CLORDID_TAKEN else 0 if before_43 else 99)
         copy_field(body, message, TAG_SYMBOL)
         copy_field(body, message, TAG_SIDE)
         copy_field(body, message, TAG_ORDER_QTY)
-        body_char(body, TAG_LEAVES_QTY, c'0')
+        if not is_40:
+            body_char(body, TAG_LEAVES_QTY, c'0')
         body_char(body, TAG_CUM_QTY, c'0')
         body_char(body, TAG_AVG_PX, c'0')
         body_text(body, TAG_TRANSACT_TIME, time, time_length)
         body_text(body, TAG_TEXT, text, text_length)
         return c'8'
     body_uint(body, TAG_REF_SEQ_NUM, message.seq)
-    if begin_string[4] == c'4' and begin_string[6] <= c'1':
+    if before_42:
         body_text(body, TAG_TEXT, text, text_length)
         return c'3'                                          # there is no BusinessMessageReject yet
     body_msg_type(body, message)

@@ -103,6 +103,7 @@ class Node:
         heartbeat_max_s: int = ...,
         dictionary: Dictionary | None = ...,
         session_dictionary: Dictionary | None = ...,
+        appl_dictionaries: dict[str, Dictionary] | None = ...,
         checks: int = ...,
     ) -> int: ...
     def add_client(

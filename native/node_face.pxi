@@ -109,7 +109,7 @@ cdef class Node:
                     bint orig_sending_time_optional=False, bint acceptor=False, bint fills_logon=False,
                     bint round_robin=False, double jitter=0,
                     uint32_t heartbeat_min_s=0, uint32_t heartbeat_max_s=0, Dictionary dictionary=None,
-                    Dictionary session_dictionary=None, uint32_t checks=0) -> int:
+                    Dictionary session_dictionary=None, dict appl_dictionaries=None, uint32_t checks=0) -> int:
         """Adds a session; its index. `fills_logon`: each Logon waits for fields of the control thread. ValueError names
         what is too long. Call it in the configuration's order."""
         cdef session_config_t config
@@ -148,7 +148,9 @@ cdef class Node:
             config.dictionary = &dictionary.tables
         if session_dictionary is not None:
             config.session_dictionary = &session_dictionary.tables
-        self.dictionaries += [dictionary, session_dictionary]
+        self.dictionaries += [dictionary, session_dictionary, *(appl_dictionaries or {}).values()]
+        for appl_ver_id, other in (appl_dictionaries or {}).items():
+            config.appl_dictionaries[int(appl_ver_id)] = &(<Dictionary?>other).tables
         cdef bytes encoded = name.encode("ascii")
         if not 0 < len(encoded) < CREDENTIAL_BYTES:
             raise ValueError(f"session name {name!r}: 1 to {CREDENTIAL_BYTES - 1} characters")

@@ -139,7 +139,7 @@ class Session(Section):
     """`[[session]]`."""
 
     name: Name
-    begin_string: Literal["FIX.4.1", "FIX.4.2", "FIX.4.3", "FIX.4.4", "FIXT.1.1"]
+    begin_string: Literal["FIX.4.0", "FIX.4.1", "FIX.4.2", "FIX.4.3", "FIX.4.4", "FIXT.1.1"]
     default_appl_ver_id: Literal["7", "8", "9"] | None = Field(
         None, description="FIXT.1.1: 7 FIX50, 8 FIX50SP1, 9 FIX50SP2 (if absent)"
     )
@@ -227,6 +227,8 @@ class Session(Section):
 
     @model_validator(mode="after")
     def _connections(self) -> Self:
+        if self.begin_string == "FIX.4.0" and self.reset_on_logon:
+            raise ValueError("`reset_on_logon`: FIX.4.0 has no ResetSeqNumFlag (141)")
         if self.role == "initiator" and not self.endpoints:
             raise ValueError('an initiator needs `endpoints`, at least 1, such as ["192.0.2.10:9880"]')
         if self.role == "acceptor" and (self.endpoints or self.tls is not None or self.tcp != Tcp()):

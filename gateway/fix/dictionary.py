@@ -102,6 +102,19 @@ def session_dictionary_in(directory: Path, begin_string: str) -> Dictionary | No
     return load_dictionary(directory / TRANSPORT) if begin_string == "FIXT.1.1" else None
 
 
+def appl_dictionaries_in(directory: Path) -> dict[str, Dictionary]:
+    """By ApplVerID (1128), the dictionaries of messages that name a version of their own: those that are there. Raises
+    ConfigError: one of them is wrong."""
+    # 2 is FIX.4.0 and so on to 6, FIX.4.4.
+    early = {str(i): begin_string for i, begin_string in enumerate(VERSIONS, start=2)}
+    late = dict.fromkeys(APPLICATION_VERSIONS, "FIXT.1.1")
+    return {
+        appl_ver_id: dictionary_in(directory, begin_string, appl_ver_id)
+        for appl_ver_id, begin_string in (early | late).items()
+        if (directory / (APPLICATION_VERSIONS.get(appl_ver_id) or VERSIONS[begin_string])).exists()
+    }
+
+
 class _File:
     """One XML file, while its definitions go into the tables."""
 

@@ -17,7 +17,7 @@ from gateway.config.connections import is_direct, tcp_of
 from gateway.errors import ConfigError, GatewayError
 from gateway.fix.builtin import CHECKS as BUILTIN_CHECKS
 from gateway.fix.builtin import builtin_dictionary
-from gateway.fix.dictionary import dictionary_in, session_dictionary_in
+from gateway.fix.dictionary import appl_dictionaries_in, dictionary_in, session_dictionary_in
 from gateway.native.dictionary import CHECKS
 from gateway.native.feeder import Feeder
 from gateway.native.journal import Journal
@@ -265,6 +265,7 @@ def _validation(session: Session) -> dict[str, Any]:
     return {
         "dictionary": dictionary_in(session.dictionaries, session.begin_string, version),
         "session_dictionary": session_dictionary_in(session.dictionaries, session.begin_string),
+        "appl_dictionaries": appl_dictionaries_in(session.dictionaries) if session.begin_string == "FIXT.1.1" else {},
         "checks": sum(CHECKS.values()) & ~without,
     }
 

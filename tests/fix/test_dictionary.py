@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ConfigError
-from gateway.fix.dictionary import APPLICATION_VERSIONS, VERSIONS, dictionary_in, load_dictionary
+from gateway.fix.dictionary import APPLICATION_VERSIONS, VERSIONS, appl_dictionaries_in, dictionary_in, load_dictionary
 from gateway.native.dictionary import CHECKS
 
 PUBLIC = Path(sys.prefix) / "share" / "quickfix"
@@ -272,3 +272,10 @@ def test_the_public_dictionaries_of_fix_5_have_the_transports_session_messages(a
     order = "35=D" + head + "|11=id|40=1|60=20261121-08:00:00|55=MSFT|38=5"
     assert dictionary.validate(framed(order + "|54=1", "FIXT.1.1")) is None
     assert dictionary.validate(framed(order, "FIXT.1.1")) == (1, 54)
+
+
+@needs_public
+def test_every_application_version_that_is_there_has_its_dictionary(tmp_path):
+    assert appl_dictionaries_in(tmp_path) == {}
+    there = appl_dictionaries_in(PUBLIC)
+    assert sorted(there) == ["2", "3", "4", "5", "6", "7", "8", "9"]
