@@ -71,7 +71,8 @@ cdef bint node_take_accept(node_t* n, uint16_t session, const instant_t* now) no
 cdef bint may_connect(const node_t* n, uint16_t session, const instant_t* now) noexcept nogil:
     cdef const link_t* link = &n.links[session]
     return (n.sender.epoch != 0 and link.phase == LINK_IDLE and link.enabled and n.flush_first_lsn == 0
-            and link.skip_to == 0 and n.replica.sessions[session].state != SESSION_STOPPED and not link.closed and not outdated(n, session)
+            and link.skip_to == 0 and n.replica.sessions[session].state != SESSION_STOPPED and not link.closed
+            and not outdated(n, session)
             and now.wall_ns >= link.starts_over_ns)      # or what is used now would be of the earlier window
 
 
