@@ -20,6 +20,7 @@ from tests.support.initiator import DEADLINE_S, Initiator
 OMS = """
 [[client]]
 name = "oms"
+unrouted = true    # async: executions of an order that the dead primary alone knew come before the order is known again
 limits = { max_order_qty = 1000 }
 
 [[session]]
