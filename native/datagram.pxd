@@ -10,7 +10,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 
 cdef enum:
-    DATAGRAM_VERSION = 1
+    DATAGRAM_VERSION = 1     # of header and bodies; the format of records inside too
     DATAGRAM_HEADER_BYTES = 96
     DATAGRAM_MAC_BYTES = 16
     MAX_DATAGRAM_BYTES = 9000   # bound on the configured MTU payload
@@ -82,6 +82,7 @@ cdef struct channel_t:
     uint64_t seen[MAX_NODES][REPLAY_WINDOW_WORDS]
     uint64_t dropped[OPEN_STATUS_COUNT]        # by open_status
     uint64_t opened
+    uint8_t other_version                      # of the latest datagram of a version that is not ours
 
 
 cdef void channel_init(channel_t* c, const uint8_t* key, uint32_t pair_id, uint8_t node,

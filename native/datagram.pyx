@@ -46,6 +46,8 @@ cdef open_status channel_open(channel_t* c, const uint8_t* data, size_t size,
         status = judge_freshness(c, h)
     if status != OPEN_OK:
         c.dropped[<int>status] += 1
+        if status == OPEN_WRONG_VERSION:
+            c.other_version = h.version
         return status
     c.opened += 1
     header[0] = h

@@ -63,7 +63,8 @@ cdef enum note_code:
     NOTE_FLUSH_WANTED = 25      # nothing is sent before LSN b is on disk: the control thread must flush
     NOTE_UNFIT = 27             # the log is not of this configuration: the node stands still; a: roster_fit, b: index
     NOTE_QUESTION_REFUSED = 28  # the counterparty rejects our OrderStatusRequests; b: how many so far
-    # of another pair, node or key, damaged or replayed; a: open_status of the latest, b: how many
+    # of another pair, node or key, damaged or replayed; a: open_status of the latest, b: how many; c: for one of
+    # another version, that << 8 | ours
     NOTE_DATAGRAMS_DROPPED = 29
     NOTE_TURNED_AWAY = 32       # session; a counterparty that has connected may not log on now
     NOTE_NOT_PASSED_ON = 31     # session; record b is too large for the client's session: c bytes

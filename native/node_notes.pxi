@@ -21,7 +21,8 @@ cdef void note_drop(node_t* n, open_status status) noexcept nogil:
     if n.drops_told_mono_ns and n.now.mono_ns - n.drops_told_mono_ns < DROPS_TOLD_EVERY_NS:
         return
     n.drops_told_mono_ns = n.now.mono_ns
-    note(n, NOTE_DATAGRAMS_DROPPED, 0, status, n.channel.dropped[<int>status], 0)
+    note(n, NOTE_DATAGRAMS_DROPPED, 0, status, n.channel.dropped[<int>status],
+         (<uint64_t>n.channel.other_version << 8) | <uint64_t>DATAGRAM_VERSION if status == OPEN_WRONG_VERSION else 0)
 
 
 cdef bint is_replay(node_t* n) noexcept nogil:

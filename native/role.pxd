@@ -133,10 +133,8 @@ cdef struct role_t:
     # config.lost_tail, until a primary has declared us in sync again or we were promoted (and skipped ahead). The owner
     # keeps the mark on disk for as long: a mere restart of the process does not bring the tail back.
     bint tail_suspect
-    # config.new_log, until a primary has declared us in sync while its EPOCH record was in our log, or we held all that
-    # it had released, or we were promoted
+    # config.new_log, until it has held all that the primary had released (role_on_whole_log), or we were promoted
     bint unproven
-    uint64_t met_version             # 1 + version of the register's first answer in this life
     role_cause cause
     register_value_t cell            # last known content of the register
     peer_view_t peer

@@ -657,11 +657,6 @@ cdef void adopt(role_t* r, const register_value_t* value) noexcept nogil:
     r.cell = value[0]
     r.cell_known = True
     r.cell_guessed = False
-    if r.met_version == 0:
-        r.met_version = value.version + 1
-    elif (r.unproven and value.version + 1 > r.met_version and cell_has(r, r.config.node)
-            and value.primary == r.config.peer and r.own_last_epoch == value.epoch):
-        r.unproven = False       # it was said of this log: with the primary's EPOCH record it has all before that
     if was_out and r.state == ROLE_STANDBY and value.epoch == r.epoch and cell_has(r, r.config.node):
         r.tail_suspect = False   # declared in sync in this life: the log is whole again
 

@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 
 cdef enum:
-    FORMAT_VERSION = 1
+    FORMAT_VERSION = 1       # of headers, journal.meta and records; a change of records changes DATAGRAM_VERSION too
     PAGE_BYTES = 4096
     HEADER_PAGE_BYTES = PAGE_BYTES       # records start behind it
     MIN_SEGMENT_BYTES = 1 << 16

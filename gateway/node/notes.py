@@ -58,7 +58,7 @@ def log_note(note: Note, session_names: list[str]) -> None:
     elif note.code == "in_doubt":
         log.warning("in_doubt", session=session_names[note.session], asked=note.a)
     elif note.code == "datagrams_dropped":
-        log.warning("datagrams_dropped", reason=DROP_NAMES[note.a], count=note.b)
+        _log_dropped(note)
     elif note.code == "question_refused":
         log.warning("question_refused", count=note.b, remedy="ask the counterparty, then send- or give-up-doubted")
     elif note.code == "reconciled":
@@ -72,6 +72,20 @@ def log_note(note: Note, session_names: list[str]) -> None:
     elif note.code != "command_done":
         write = log.warning if note.code in WARNINGS else log.info
         write(note.code, lsn=note.b, value=note.c)
+
+
+def _log_dropped(note: Note) -> None:
+    reason = DROP_NAMES[note.a]
+    if reason != "wrong_version":
+        log.warning("datagrams_dropped", reason=reason, count=note.b)
+        return
+    log.error(
+        "peer_of_another_format",
+        peer_version=note.c >> 8,
+        own_version=note.c & 0xFF,
+        count=note.b,
+        remedy="the two nodes cannot replicate: run a version of the program on both that speaks the same one",
+    )
 
 
 def _log_session(note: Note, session_names: list[str]) -> None:

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from gateway.native.node import NOTE_NAMES, SESSION_EVENT_NAMES, Note
 from gateway.native.role import Cause, RegisterOutcome, Release, State
-from gateway.node.notes import log_note
+from gateway.node.notes import DROP_NAMES, log_note
 
 SESSIONS = ["ONE", "TWO"]
 
@@ -33,6 +33,12 @@ def test_every_session_event_is_one_line_with_the_sessions_name(event: str):
 
 def test_an_answer_to_an_operator_is_not_a_line():
     assert logged("command_done") == []
+
+
+def test_a_peer_of_another_format_is_named_with_both_versions():
+    (line,) = logged("datagrams_dropped", a=DROP_NAMES.index("wrong_version"), b=4, c=9 << 8 | 1)
+    assert (line["event"], line["log_level"]) == ("peer_of_another_format", "error")
+    assert (line["peer_version"], line["own_version"]) == (9, 1)
 
 
 @pytest.mark.parametrize("state", State)

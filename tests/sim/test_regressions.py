@@ -93,6 +93,12 @@ FOUND = {
         '"order_every_ns":60000000,"flush_every_ns":5000000,"faults_end_ns":358916588,'
         '"resend_max_age_ns":60000000000},"faults":[[11917000,"bit_flip",0,9000000,0,""]]}'
     ),
+    "a standby that was in sync was not known to be, and did not take over from a primary that had lost its log": (
+        '{"seed":30502748,"options":{"sessions":1,"clients":1,"durability":2,"refuses_second":false,"watch":true,'
+        '"order_every_ns":60000000,"flush_every_ns":1000000,"faults_end_ns":424785255,'
+        '"resend_max_age_ns":30000000},"faults":[[22669,"cut_register",1,5000000,2,""],[23702120,"bit_flip",0,'
+        '1989666,0,""]]}'
+    ),
 }
 
 

@@ -1,10 +1,15 @@
 """What an operator does: switchover, takeover, solo, stopping; and what the pair is configured to."""
 
 import json
+import socket
 from collections.abc import Callable
 
 from gateway.demo.observer import OTHER
+from gateway.demo.world import LOOPBACK
+from gateway.native.datagram import Channel
 from tests.system.stage import Stage
+
+HELLO, AT_VERSION = 1, 2  # datagram.pxd
 
 
 async def test_switchover_hands_over_without_a_gap(stage: Stage) -> None:
@@ -20,6 +25,46 @@ async def test_switchover_hands_over_without_a_gap(stage: Stage) -> None:
         counts = await flow.done()
         result = await stage.judge()
     assert counts.accepted == result.processed == 1600
+
+
+async def test_a_rolling_upgrade_loses_and_refuses_nothing(stage: Stage) -> None:
+    async with stage:
+        flow = stage.flow(rate=600, count=3000)
+        await flow.submitted(300)
+        first = await stage.see.primary()
+        for leader in (first, OTHER[first]):
+            code, answer = await stage.see.command(leader, "switchover")
+            assert code == 200, answer
+            await stage.see.until_primary(OTHER[leader])
+            assert await stage.stop(leader) == 0
+            await stage.rejoin(leader)  # with the next version of the program
+        assert not flow.counts.done, "the drill must take place under load: more orders"
+        counts = await flow.done()
+        assert await stage.see.primary() == first
+        result = await stage.judge()
+    assert counts.accepted == result.processed == 3000
+
+
+async def test_a_peer_of_another_format_is_named_with_both_versions(native_stage: Stage) -> None:
+    async with native_stage as stage:
+        leader = await stage.see.primary()
+        peer = OTHER[leader]
+        assert await stage.stop(peer) == 0
+        datagram = bytearray(Channel(bytes(16), node="ab".index(peer)).seal(HELLO, "ab".index(leader)))
+        datagram[AT_VERSION] = 9
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.bind((LOOPBACK, stage.replication_ports[peer]))
+            stranger.sendto(datagram, (LOOPBACK, stage.replication_ports[leader]))
+
+        async def told() -> bool:
+            return any(line["event"] == "peer_of_another_format" for line in lines())
+
+        def lines() -> list[dict]:
+            return [json.loads(x) for x in (stage.directory / f"{leader}.log").read_text().splitlines() if x[:1] == "{"]
+
+        await stage.see.until("the node tells of it", told)
+        (line,) = [line for line in lines() if line["event"] == "peer_of_another_format"]
+        assert (line["peer_version"], line["own_version"]) == (9, 1)
 
 
 async def test_takeover_by_command_fences_the_living_primary(stage: Stage) -> None:
