@@ -37,11 +37,13 @@ cdef void node_on_datagram(node_t* n, const uint8_t* data, size_t size, const in
 
 
 cdef bint holds_what_is_released(const node_t* n, const datagram_header_t* header) noexcept nogil:
-    """Only heartbeats say what the primary has released."""
-    return (header.kind == DATAGRAM_HEARTBEAT and header.role == ROLE_PRIMARY
-            and n.receiver.state == RECEIVER_FOLLOWING and n.receiver.epoch == header.epoch
-            and header.from_node == n.receiver.primary and n.journal.last_epoch == header.epoch
-            and header.released_lsn <= n.journal.last_lsn)
+    """Heartbeats say what the primary has released; data, where its log ends, and it has released no more than that."""
+    if (header.role != ROLE_PRIMARY or header.from_node != n.receiver.primary or n.receiver.state != RECEIVER_FOLLOWING
+            or n.receiver.epoch != header.epoch or n.journal.last_epoch != header.epoch):
+        return 0
+    if header.kind == DATAGRAM_HEARTBEAT:
+        return header.released_lsn <= n.journal.last_lsn
+    return header.kind == DATAGRAM_DATA and header.last_lsn <= n.journal.last_lsn
 
 
 cdef void meet_new_life(node_t* n, const instant_t* now) noexcept nogil:
