@@ -12,7 +12,7 @@ from tests.fuzz.driver import watch
 from tests.fuzz.mutate import MAX_INPUT_BYTES, Mutator
 from tests.fuzz.targets import TARGETS, corpus_of, target_named
 
-SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "5"))  # of each target
+SECONDS = float(os.environ.get("GATEWAY_FUZZ_SECONDS", "4"))  # of each target
 FEW = {"input_timeout_s": 1.0, "growth_mib": 64}
 
 

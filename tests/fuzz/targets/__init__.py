@@ -18,6 +18,8 @@ from tests.fuzz.targets.door import DoorTarget
 from tests.fuzz.targets.journal import JournalTarget
 from tests.fuzz.targets.node import NodeTarget
 from tests.fuzz.targets.parser import ParserTarget
+from tests.fuzz.targets.proxy import ProxyTarget
+from tests.fuzz.targets.receiver import ReceiverTarget
 from tests.fuzz.targets.session import SessionTarget
 
 CORPUS = Path(__file__).parents[1] / "corpus"
@@ -43,6 +45,8 @@ TARGETS: dict[str, type[Target]] = {
     "journal": JournalTarget,
     "node": NodeTarget,
     "client": ClientTarget,
+    "receiver": ReceiverTarget,
+    "proxy": ProxyTarget,
     "config": ConfigTarget,
     "dictionary": DictionaryTarget,
 }

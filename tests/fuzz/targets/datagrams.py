@@ -116,7 +116,7 @@ class Stage:
                 return
             datagram = sent[1]
             if self._patch:
-                datagram = self._sealed(_patched(datagram, self._patch))
+                datagram = self._sealed(patched(datagram, self._patch))
                 self._patch = b""
             self.node.receive_datagram(datagram)
             self._turn()
@@ -125,7 +125,7 @@ class Stage:
         self._cell.serve(self.node)
         for datagram in self.node.turn():
             if self._patch_back:
-                changed = _patched(datagram, self._patch_back)
+                changed = patched(datagram, self._patch_back)
                 self._sender.receive(changed[:-MAC_BYTES] + mac(KEY, changed[:-MAC_BYTES]), self.clock.mono_ns)
                 self._patch_back = b""
             self._sender.receive(datagram, self.clock.mono_ns)
@@ -139,17 +139,21 @@ class Stage:
         self.node.receive_datagram(self._sealed(bytes(raw) + bytes(MAC_BYTES)))
 
     def _sealed(self, datagram: bytes) -> bytes:
-        """As the holder of the key would seal it: for this pair, node and life, and new."""
-        raw = bytearray(datagram[:-MAC_BYTES])
-        kind, role, flags, epoch = raw[3], raw[6], raw[7], raw[12:16]
         self._counter += 1
-        ENVELOPE.pack_into(raw, 0, MAGIC, VERSION, PEER, NODE, PAIR, PEER_LIFE, 20, self._counter)
-        raw[3], raw[6], raw[7], raw[12:16] = kind, role, flags, epoch
-        raw[BODY_BYTES_AT : BODY_BYTES_AT + 2] = (len(raw) - HEADER_BYTES & 0xFFFF).to_bytes(2, "little")
-        return bytes(raw) + mac(KEY, bytes(raw))
+        return sealed(datagram[:-MAC_BYTES], PEER, NODE, PEER_LIFE, 20, self._counter)
 
 
-def _patched(datagram: bytes, patch: bytes) -> bytes:
+def sealed(raw: bytes, sender: int, receiver: int, life: int, receivers_life: int, counter: int) -> bytes:
+    """Header and body as a holder of the key would seal them: for this pair, node and life, and new."""
+    changed = bytearray(raw)
+    kind, role, flags, epoch = raw[3], raw[6], raw[7], raw[12:16]
+    ENVELOPE.pack_into(changed, 0, MAGIC, VERSION, sender, receiver, PAIR, life, receivers_life, counter)
+    changed[3], changed[6], changed[7], changed[12:16] = kind, role, flags, epoch
+    changed[BODY_BYTES_AT : BODY_BYTES_AT + 2] = (len(raw) - HEADER_BYTES & 0xFFFF).to_bytes(2, "little")
+    return bytes(changed) + mac(KEY, bytes(changed))
+
+
+def patched(datagram: bytes, patch: bytes) -> bytes:
     """`patch`: where (16 bits), and what is put there; behind the end: a longer datagram, up to 9000."""
     at = number(patch, 0, 2) % (len(datagram) - MAC_BYTES + 64)
     body = datagram[:-MAC_BYTES].ljust(at, b"\0")
