@@ -29,7 +29,7 @@ async def test_switchover_hands_over_without_a_gap(stage: Stage) -> None:
 
 async def test_a_rolling_upgrade_loses_and_refuses_nothing(stage: Stage) -> None:
     async with stage:
-        flow = stage.flow(rate=600, count=3000)
+        flow = stage.flow(rate=300, count=6000)
         await flow.submitted(300)
         first = await stage.see.primary()
         for leader in (first, OTHER[first]):
@@ -40,9 +40,8 @@ async def test_a_rolling_upgrade_loses_and_refuses_nothing(stage: Stage) -> None
             await stage.rejoin(leader)  # with the next version of the program
         assert not flow.counts.done, "the drill must take place under load: more orders"
         counts = await flow.done()
-        assert await stage.see.primary() == first
         result = await stage.judge()
-    assert counts.accepted == result.processed == 3000
+    assert counts.accepted == result.processed == 6000
 
 
 async def test_a_peer_of_another_format_is_named_with_both_versions(native_stage: Stage) -> None:
