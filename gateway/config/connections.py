@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
-from gateway.config.section import Section
+from gateway.config.section import Section, refuse_inline_secret
 from gateway.config.units import Duration, Size, SocketAddress, parse_duration, parse_size
 
 NS_PER_S = 10**9
@@ -100,9 +100,7 @@ class Tls(Section):
     @model_validator(mode="before")
     @classmethod
     def _no_inline_secret(cls, data: object) -> object:
-        if isinstance(data, dict) and "key_password" in data:
-            raise ValueError("a password has no place in this file: use `key_password_env` or `key_password_file`")
-        return data
+        return refuse_inline_secret(data, "key_password")
 
     @model_validator(mode="after")
     def _key(self) -> Self:
@@ -155,9 +153,7 @@ class Proxy(Section):
     @model_validator(mode="before")
     @classmethod
     def _no_inline_secret(cls, data: object) -> object:
-        if isinstance(data, dict) and "password" in data:
-            raise ValueError("a password has no place in this file: use `password_env` or `password_file`")
-        return data
+        return refuse_inline_secret(data, "password")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 
 from gateway.config.connections import Acceptor, ClientTls, Endpoint, Tcp
 from gateway.config.receivers import MAX_RECEIVERS, Receiver
-from gateway.config.section import Section
+from gateway.config.section import Section, refuse_inline_secret
 from gateway.config.units import Duration, Size, SocketAddress, TimeOfDay, parse_duration, parse_size
 from gateway.errors import ConfigError
 from gateway.fix.schedule import Schedule, parse_schedule
@@ -221,9 +221,7 @@ class Session(Section):
     @model_validator(mode="before")
     @classmethod
     def _no_inline_secret(cls, data: object) -> object:
-        if isinstance(data, dict) and "password" in data:
-            raise ValueError("a password has no place in this file: use `password_env` or `password_file`")
-        return data
+        return refuse_inline_secret(data, "password")
 
     @model_validator(mode="after")
     def _connections(self) -> Self:

@@ -1,14 +1,13 @@
-"""A broker and a pair as real processes on the loopback, driven from blocking code, with clients of every kind."""
+"""A running pair with clients of every kind, and sessions that are not ready in every way."""
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from gateway.client import Client, PositionFile
 from gateway.config import load_config
-from gateway.demo.observer import Observer, is_primary
-from gateway.demo.world import LOOPBACK, World, free_ports
+from gateway.demo.world import LOOPBACK, free_ports
+from tests.support.running import RunningPair
 
 WAIT_S = 10.0  # nothing is waited for longer; a test that gets there has failed
 MORE = """\
@@ -64,44 +63,21 @@ hold_max_age = "50ms"
 """
 
 
-class Rig:
+class Rig(RunningPair):
     """A broker and a pair that run, and clients of them."""
 
     def __init__(self, directory: Path) -> None:
-        self._loop = asyncio.Runner()
-        self.world = World(directory, mode="sync", reactor="epoll", engine="native")
+        super().__init__(directory)
         (directory / "token").write_text("open sesame\n")
         (directory / "token").chmod(0o600)
         with self.world.config.open("a") as file:
             file.write(MORE.format(host=LOOPBACK, port=free_ports(1)[0]))
         self.nodes = ",".join(str(node.clients) for node in load_config(self.world.config).node.values())
-        self.see = Observer(self.world)
         self._clients: list[Client] = []
-
-    def start(self) -> None:
-        self._loop.run(self._start())
-
-    async def _start(self) -> None:
-        await self.see.__aenter__()
-        await self.world.start_broker()
-        for node in ("a", "b"):
-            await self.world.start_node(node)
-        await self.see.until("the pair is in sync and the broker's session is ready", self._ready)
-
-    async def _ready(self) -> bool:
-        for status in (await self.see.statuses()).values():
-            if status is not None and is_primary(status):
-                return len(status["register"]["in_sync"]) == 2 and status["sessions"][0]["state"] == "READY"
-        return False
 
     def stop(self) -> None:
         self.hang_up()
-        self._loop.run(self._stop())
-        self._loop.close()
-
-    async def _stop(self) -> None:
-        await self.see.__aexit__()
-        await self.world.stop_all()
+        super().stop()
 
     def command(self, path: str, **arguments: object) -> tuple[int, dict]:
         """An operator's command to the primary."""
@@ -110,14 +86,6 @@ class Rig:
             return await self.see.command(await self.see.primary(), path, **arguments)
 
         return self._loop.run(post())
-
-    def status(self) -> dict:
-        """What the primary says of itself."""
-
-        async def ask() -> dict:
-            return await self.see.status(await self.see.primary()) or {}
-
-        return self._loop.run(ask())
 
     def client(self, name: str = "strategy", token: str = "", **options: object) -> Client:
         """A connected client; it is closed after the test."""

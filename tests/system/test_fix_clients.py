@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 import time
@@ -13,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.evidence import read_broker
-from gateway.demo.observer import Observer, is_primary
-from gateway.demo.world import LOOPBACK, World, free_ports
+from gateway.demo.world import LOOPBACK, free_ports
 from tests.support.initiator import DEADLINE_S, Initiator
+from tests.support.running import RunningPair
 
 OMS = """
 [[client]]
@@ -34,53 +33,17 @@ route = "BROKER"
 """
 
 
-class Desk:
+class Desk(RunningPair):
     """A broker, a pair with a door for an OMS, and the OMS."""
 
     def __init__(self, directory: Path, mode: str) -> None:
-        self._loop = asyncio.Runner()
-        self.world = World(directory, mode=mode, reactor="epoll", engine="native")
+        super().__init__(directory, mode=mode)
         self.world.broker_store = directory / "broker-store"
         self.doors = dict(zip("ab", free_ports(2), strict=True))
         text = self.world.config.read_text()
         for node, port in self.doors.items():
             text = text.replace(f"[node.{node}]\n", f'[node.{node}]\nfix_listen = ["{LOOPBACK}:{port}"]\n')
         self.world.config.write_text(text + OMS)
-        self.see = Observer(self.world)
-
-    def start(self) -> None:
-        self._loop.run(self._start())
-
-    async def _start(self) -> None:
-        await self.see.__aenter__()
-        await self.world.start_broker()
-        for node in ("a", "b"):
-            await self.world.start_node(node)
-        await self.see.until("the pair is in sync and the broker's session is ready", self._ready)
-
-    async def _ready(self) -> bool:
-        for status in (await self.see.statuses()).values():
-            if status is not None and is_primary(status):
-                return len(status["register"]["in_sync"]) == 2 and status["sessions"][0]["state"] == "READY"
-        return False
-
-    def stop(self) -> None:
-        self._loop.run(self.world.stop_all())
-        self._loop.run(self.see.__aexit__())
-        self._loop.close()
-
-    def kill(self, node: str) -> None:
-        self._loop.run(self.world.kill(node))
-
-    def restart(self, node: str) -> None:
-        self._loop.run(self.world.start_node(node))
-        self._loop.run(self.see.until(f"{node} is back in sync", self._ready))
-
-    def status(self) -> dict:
-        async def ask() -> dict:
-            return await self.see.status(await self.see.primary()) or {}
-
-        return self._loop.run(ask())
 
     def log_on(self, oms: Initiator) -> None:
         """To whichever node takes it, as an OMS with two addresses does."""
