@@ -40,6 +40,8 @@ CHECKS = (
     ("cython-lint", ("cython-lint", "native")),
     ("mypy", ("mypy",)),
     ("pytest", ("python", "-m", "pytest")),
+    ("simulator", ("gateway", "sim", "--minutes", "1.5", "--first", "1000000", "--no-coverage")),
+    ("wild clocks", ("gateway", "sim", "--minutes", "0.5", "--first", "1000000", "--no-coverage", "--clocks", "wild")),
 )
 
 
