@@ -78,7 +78,8 @@ class Connections:
             log.warning("connect_failed", session=self._names[session], error=str(error))
             self._reactor.command(Command.ADOPT, session=session, a=attempt, b=FAILED)
             return
-        self._reactor.command(Command.ADOPT, session=session, a=attempt, b=sock.detach())
+        self._reactor.command(Command.ADOPT, session=session, a=attempt, b=sock.fileno())
+        sock.detach()  # the reactor's from here on
 
     def _welcome(self, arrival: Arrival[int]) -> bool:
         if arrival.key in self._waiting:

@@ -74,7 +74,7 @@ class Peer(fix.Application):
             path = Path(files) / "settings.cfg"
             path.write_text(settings)
             self._settings = fix.SessionSettings(str(path))  # the engine keeps no reference of its own
-        self._store = fix.MemoryStoreFactory()
+        self._store = fix.FileStoreFactory(self._settings) if "FileStorePath" in extra else fix.MemoryStoreFactory()
         engine = fix.SocketAcceptor if role == "acceptor" else fix.SocketInitiator
         self._engine = engine(self, self._store, self._settings)
         self._session_id = fix.SessionID(begin_string, "THEIRS", "OURS")

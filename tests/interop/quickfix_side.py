@@ -17,9 +17,12 @@ class Theirs:
     def __init__(
         self, role: str, port: int, begin_string: str, appl_ver_id: str = "9", extra: dict[str, str] | None = None
     ) -> None:
-        arguments = [role, str(port), begin_string, appl_ver_id, json.dumps(extra or {})]
+        self._arguments = [role, str(port), begin_string, appl_ver_id, json.dumps(extra or {})]
+        self._start()
+
+    def _start(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.interop.quickfix_process", *arguments],
+            [sys.executable, "-m", "tests.interop.quickfix_process", *self._arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -30,6 +33,14 @@ class Theirs:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._kill()
+
+    def restart(self) -> None:
+        """SIGKILL, and a new life; with FileStorePath it knows its numbers."""
+        self._kill()
+        self._start()
+
+    def _kill(self) -> None:
         self._process.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):

@@ -125,6 +125,21 @@ def test_our_restart_loses_nothing(role):
 
 
 @both_roles
+@pytest.mark.parametrize("version", [("FIX.4.0", ""), ("FIX.4.2", ""), ("FIX.4.4", ""), ("FIXT.1.1", "9")])
+def test_a_kill_of_quickfix_between_messages_loses_nothing(role, version, tmp_path):
+    with pair(role, version, extra={"FileStorePath": str(tmp_path)}) as (ours, theirs):
+        for life in range(2):
+            theirs.send(f"theirs{life}")
+            ours.send(f"ours{life}")
+            # It may not have noted, when it is killed, that it has seen the one before: then that comes again.
+            ours.until(lambda: f"ours{life}" in theirs.received, "ours has arrived")  # noqa: B023
+            ours.until(lambda: len(ours.received()) == life + 1, "theirs has arrived")  # noqa: B023
+            theirs.restart()
+            back(ours, theirs, 0)
+        assert ours.received() == [f"theirs{life}" for life in range(2)]
+
+
+@both_roles
 @pytest.mark.parametrize("by", ["ours", "theirs"])
 def test_either_side_may_log_out_and_both_come_back(role, by):
     with pair(role) as (ours, theirs):
