@@ -20,6 +20,7 @@ from gateway.config.receivers import MAX_RECEIVERS, Receiver
 from gateway.config.section import Section, refuse_inline_secret
 from gateway.config.units import Duration, Size, SocketAddress, TimeOfDay, parse_duration, parse_size
 from gateway.errors import ConfigError
+from gateway.fix.logontags import SECRET_TAGS, SESSION_TAGS
 from gateway.fix.schedule import Schedule, parse_schedule
 
 MAX_SESSIONS = 64
@@ -31,6 +32,7 @@ ENDPOINT = re.compile(r"https?://[^/\s]+:\d{1,5}/?")
 CompId = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[\x21-\x7e]+$")]
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9_.-]+$")]
 NodeName = Literal["a", "b"]
+LogonTag = Annotated[str, Field(pattern=r"^[1-9]\d{0,8}$")]
 
 
 class Pair(Section):
@@ -149,6 +151,7 @@ class Session(Section):
     target_sub_id: CompId | None = None
     sender_location_id: CompId | None = None
     target_location_id: CompId | None = None
+    qualifier: Name | None = Field(None, description="tells sessions apart that have all IDs in common; not sent")
     role: Literal["initiator", "acceptor"] = Field(
         "initiator", description="initiator: we connect to `endpoints`; acceptor: they connect to node.X.fix_listen"
     )
@@ -214,6 +217,9 @@ class Session(Section):
         examples=["gateway.signing.hmac_sha256:sign"],
     )
     logon_options: dict[str, str] = Field({}, description="what `logon_hook` is given; names of secrets, not secrets")
+    logon_fields: dict[LogonTag, str] = Field(
+        {}, description="further fields of our Logon, by tag; nothing secret: that is for `logon_hook`"
+    )
     username: str | None = None
     password_env: str | None = None
     password_file: Path | None = None
@@ -242,6 +248,11 @@ class Session(Section):
             )
         if self.role == "acceptor" and self.logon_hook is not None:
             raise ValueError("`logon_hook` is an initiator's: an acceptor answers a Logon")
+        for tag, value in self.logon_fields.items():
+            if int(tag) in SESSION_TAGS or int(tag) in SECRET_TAGS:
+                raise ValueError(f"`logon_fields`: {tag} is written by the session itself, or is a secret")
+            if not value.isascii() or not value.isprintable() or not value:
+                raise ValueError(f"`logon_fields`: the value of {tag} must be printable ASCII")
         if self.logon_options and self.logon_hook is None:
             raise ValueError("`logon_options` belong to a `logon_hook`")
         if self.role == "initiator" and self.client_certificate is not None:
@@ -277,6 +288,7 @@ class Session(Section):
             self.sender_sub_id or "",
             self.target_comp_id,
             self.target_sub_id or "",
+            *([self.qualifier] if self.qualifier else []),
         )
 
 

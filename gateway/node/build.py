@@ -271,11 +271,12 @@ def _validation(session: Session) -> dict[str, Any]:
 
 
 def _logon_fields(session: Session) -> bytes:
-    """Username (553) and Password (554)."""
+    """Username (553), Password (554) and what the configuration adds."""
     password = read_secret(
         f"password of session {session.name!r}", env=session.password_env, file=session.password_file
     )
-    return _fields((553, session.username), (554, password.decode() or None))
+    own = _fields((553, session.username), (554, password.decode() or None))
+    return own + _fields(*((int(tag), value) for tag, value in session.logon_fields.items()))
 
 
 def _fields(*pairs: tuple[int, str | None]) -> bytes:

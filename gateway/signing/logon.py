@@ -9,13 +9,12 @@ from pathlib import Path
 
 from gateway.config.secrets import read_secret
 from gateway.errors import ConfigError, GatewayError
+from gateway.fix.logontags import SESSION_TAGS
 
 SOH = "\x01"
 NS_PER_S = 10**9
 TAG_RAW_DATA_LENGTH = 95
 TAG_RAW_DATA = 96
-# The session writes these itself (standard header and trailer, EncryptMethod, HeartBtInt, and what its own keys give).
-OWN_TAGS = frozenset({8, 9, 10, 34, 35, 43, 49, 50, 52, 56, 57, 98, 108, 122, 141, 142, 143, 369, 464, 789, 1137})
 
 LogonField = tuple[int, str | bytes]  # tag and value
 
@@ -62,7 +61,7 @@ def encode(fields: Iterable[LogonField]) -> bytes:
     found = b""
     for tag, value in fields:
         raw = value.encode() if isinstance(value, str) else value
-        if not isinstance(tag, int) or tag <= 0 or tag in OWN_TAGS:
+        if not isinstance(tag, int) or tag <= 0 or tag in SESSION_TAGS:
             raise GatewayError(f"tag {tag}: a logon hook may not write it")
         if not raw or b"\x01" in raw:
             raise GatewayError(f"tag {tag}: its value is empty or holds SOH")

@@ -252,3 +252,28 @@ def test_the_fingerprint_is_of_what_gives_records_their_meaning(file):
     assert fingerprint(changed('"127.0.0.1:9880"', '"127.0.0.1:9881"')) == same
     assert fingerprint(changed('"strategy"', '"tactics"')) != same
     assert fingerprint(changed('"THEM"', '"OTHERS"')) != same
+
+
+def test_fields_may_be_added_to_a_logon_but_not_the_sessions_own_nor_secrets(tmp_path):
+    place = 'endpoints = ["127.0.0.1:9880"]'
+    file = tmp_path / "pair.toml"
+    file.write_text(VALID.replace(place, f'{place}\nlogon_fields = {{ 1603 = "gateway", 1604 = "1.0" }}'))
+    assert load_config(file).session[0].logon_fields == {"1603": "gateway", "1604": "1.0"}
+    for tag, value, text in [
+        ("108", "30", "108 is written by the session itself"),
+        ("1402", "x", "or is a secret"),
+        ("1603", "a\\u0001b", "must be printable ASCII"),
+    ]:
+        file.write_text(VALID.replace(place, f'{place}\nlogon_fields = {{ {tag} = "{value}" }}'))
+        with pytest.raises(ConfigError, match=text):
+            load_config(file)
+
+
+def test_a_qualifier_tells_sessions_with_the_same_ids_apart(tmp_path):
+    second = VALID[VALID.index("[[session]]") : VALID.index("[[client]]")].replace('name = "BROKER"', 'name = "SECOND"')
+    file = tmp_path / "pair.toml"
+    file.write_text(VALID.replace("[[client]]", second + "\n[[client]]", 1))
+    with pytest.raises(ConfigError, match=r"session identity .* occurs twice"):
+        load_config(file)
+    file.write_text(VALID.replace("[[client]]", second + 'qualifier = "drop"\n\n[[client]]', 1))
+    assert load_config(file).session[1].qualifier == "drop"
