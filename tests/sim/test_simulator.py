@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import GatewayError
-from gateway.native.sim import FAULT_NAMES, World
+from gateway.native.sim import FAULT_NAMES, SEEN_NAMES, World
 from gateway.sim.campaign import run_campaign
 from gateway.sim.outcome import Outcome, run_scenario, run_seed, trace_scenario
 from gateway.sim.replay import from_text, to_text
@@ -14,6 +14,7 @@ from gateway.sim.shrink import shrink
 from gateway.sim.story import story_of
 
 CI_SEEDS = 1000
+WILD_SEEDS = 200
 
 
 def quiet(seed: int = 1) -> Scenario:
@@ -49,6 +50,26 @@ def test_no_invariant_breaks_in_a_small_campaign() -> None:
     assert not tally.failed, [(outcome.seed, outcome.verdict) for outcome in tally.failures]
     assert tally.runs == CI_SEEDS
     assert tally.promotions > CI_SEEDS
+
+
+def test_no_invariant_breaks_while_both_clocks_are_wildly_wrong() -> None:
+    tally = run_campaign(0, WILD_SEEDS, jobs=1, wild_clocks=True)
+    assert not tally.failed, [(outcome.seed, outcome.verdict) for outcome in tally.failures]
+    assert all(tally.coverage[FAULT_NAMES.index(kind)][SEEN_NAMES.index("acked")] for kind in ("wall_jump", "drift"))
+
+
+def test_a_session_starts_over_on_both_sides_when_its_day_changes() -> None:
+    scenario = quiet().with_faults((Fault(50 * MS, "day_change", 1, 0, 0),))
+    result = World(scenario.seed, **scenario.options).run([fault.native() for fault in scenario.faults])  # type: ignore[arg-type]
+    assert (result["days"], result["broken"], result["healed"]) == (1, 0, True)
+    assert result["orders"] == result["processed"]
+
+
+def test_a_damaged_journal_is_refused_moved_away_and_filled_again() -> None:
+    scenario = Scenario(2, {**quiet().options, "durability": 2}, (Fault(150 * MS, "bit_flip", 1, 20 * MS, 0),))
+    outcome, trace = trace_scenario(scenario)
+    assert not outcome.broken, outcome.text
+    assert "node b finds a damaged record and refuses its journal" in "\n".join(story_of(trace))
 
 
 def test_every_fault_is_tried() -> None:
