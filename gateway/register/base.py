@@ -10,6 +10,7 @@ import abc
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
+from gateway.errors import GatewayError
 from gateway.native.role import RegisterOutcome, RegisterValue, Request, RequestKind
 
 __all__ = [
@@ -31,7 +32,7 @@ MAX_NODE_INDEX = 1
 MAX_EPOCH = 2**32 - 1
 
 
-class RegisterError(RuntimeError):
+class RegisterError(GatewayError):
     """Something is wrong with the register; the message says what, where and what to do."""
 
 
