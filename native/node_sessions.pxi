@@ -83,6 +83,8 @@ cdef void node_on_session_disconnected(node_t* n, uint16_t session, const instan
     if link.phase == LINK_UP:
         note(n, NOTE_DISCONNECTED, session, link.endpoint, 0, 0)
         session_on_disconnected(s, now)
+    elif link.accepting:
+        note(n, NOTE_TURNED_AWAY, session, 0, 0, 0)      # welcome, but it could not be taken
     link.phase = LINK_IDLE
     link.reset = 0
     if link.was_ready:

@@ -6,6 +6,7 @@ May depend on: gateway.wire, the reactor's commands. Not in the path of an order
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -24,6 +25,7 @@ from gateway.wire.errors import ConnectError
 log = structlog.get_logger("node")
 
 FAILED = (1 << 32) - 1  # in place of a descriptor: -1
+LOST_AFTER_S = 10.0  # the reactor takes what it is handed within a turn
 
 
 class Connections:
@@ -38,7 +40,7 @@ class Connections:
         self._spawn = spawn
         self._routes = _routes(config)
         self._ended: dict[int, Callable[[], None]] = {}  # by session: tells the door that its connection is gone
-        self._waiting: dict[int, Callable[[], None]] = {}  # handed to the reactor, not taken yet
+        self._waiting: dict[int, tuple[float, Callable[[], None]]] = {}  # handed to the reactor when, not taken yet
         self._addresses = config.node[node].fix_listen  # type: ignore[index]
         self._door: Door[int] | None = None
         if self._addresses:
@@ -65,9 +67,11 @@ class Connections:
             if route is not None:
                 self._spawn(self._dial(note.session, note.b, route))
         elif note.code == "connected" and note.session in self._waiting:
-            self._ended[note.session] = self._waiting.pop(note.session)
+            if note.session in self._ended:  # the note of its end was lost
+                self._ended.pop(note.session)()
+            self._ended[note.session] = self._waiting.pop(note.session)[1]
         elif note.code == "turned_away" and note.session in self._waiting:
-            self._waiting.pop(note.session)()
+            self._waiting.pop(note.session)[1]()
         elif note.code == "disconnected" and note.session in self._ended:
             self._ended.pop(note.session)()
 
@@ -82,14 +86,17 @@ class Connections:
         sock.detach()  # the reactor's from here on
 
     def _welcome(self, arrival: Arrival[int]) -> bool:
+        now = asyncio.get_running_loop().time()
         if arrival.key in self._waiting:
-            return False  # one is on its way to the reactor
+            if now < self._waiting[arrival.key][0] + LOST_AFTER_S:
+                return False  # one is on its way to the reactor
+            self._waiting.pop(arrival.key)[1]()  # what became of it was lost among too many notes
         try:
             self._reactor.command(Command.ADOPT, session=arrival.key, b=arrival.socket.fileno(), data=arrival.received)
         except (BufferError, ValueError):
             return False
         arrival.socket.detach()
-        self._waiting[arrival.key] = arrival.ended
+        self._waiting[arrival.key] = now, arrival.ended
         log.info("accepted", session=self._names[arrival.key], source=arrival.source)
         return True
 
