@@ -12,12 +12,13 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from .fixbody cimport body_t
 from .journal cimport journal_t
 from .orders cimport order_table_t
-from .parser cimport message_t
+from .parser cimport field_t, message_t
 from .record cimport record_header_t
 
 
 cdef enum:
-    MAX_PENDING = 1 << 14        # orders without an outcome; what waits for a broker's session is bounded below that
+    MAX_PENDING = 1 << 14        # orders since the oldest one without an outcome
+    MAX_SCANNED_FIELDS = 512     # a ClOrdID is among the first of a message, or it is none; as the replica indexes
 
 
 cdef struct bridge_t:
@@ -38,12 +39,16 @@ cdef void bridge_forget(bridge_t* b) noexcept nogil                   # back to 
 cdef void bridge_apply(bridge_t* b, const record_header_t* record, const message_t* message,
                        order_table_t* orders, journal_t* journal) noexcept nogil   # an IN record of the session
 cdef void bridge_passed(bridge_t* b, const record_header_t* record) noexcept nogil  # an OUT record of the session
+# Is there room for what comes after the latest order? If not, that order needs an outcome at once, or one is forgotten.
+cdef bint bridge_has_room(bridge_t* b, order_table_t* orders, journal_t* journal) noexcept nogil
 # Takes out of `pending` what has an outcome, oldest first.
 cdef void bridge_sweep(bridge_t* b, order_table_t* orders, journal_t* journal) noexcept nogil
 cdef void bridge_promote(bridge_t* b) noexcept nogil
 
 # Does its ClOrdID (11) name something new? D F G q s t u, AB AC; others may repeat one (H, AF, ...).
 cdef bint names_new_order(uint32_t msg_type) noexcept nogil
+# The ClOrdID by which an order is pending; NULL: it names nothing new, or has none that can be logged.
+cdef const field_t* new_clordid(const message_t* message) noexcept nogil
 # The message's fields without the standard header and trailer, in their order; their length, 0: more than `capacity`.
 cdef uint32_t bridge_fields(const message_t* message, uint8_t* place, uint32_t capacity) noexcept nogil
 # Says no to a message: ExecutionReport (8), OrderCancelReject (9), BusinessMessageReject (j) or Reject (3), by the

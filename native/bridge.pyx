@@ -21,7 +21,7 @@ from .parser cimport MAX_MESSAGE_BYTES, field_t, find_field, message_t, parse_me
 from .record cimport record_header_t, record_payload, record_payload_length
 
 cdef enum:
-    MAX_SCANNED_FIELDS = 64          # a ClOrdID is among the first
+    MAX_COPIED_BYTES = 100           # of a field of a message that is refused: a refusal is whole, whatever it refuses
     TAG_CLORDID = 11
     TAG_CUM_QTY = 14
     TAG_EXEC_ID = 17
@@ -74,16 +74,44 @@ cdef void bridge_forget(bridge_t* b) noexcept nogil:
 
 cdef void bridge_apply(bridge_t* b, const record_header_t* record, const message_t* message, order_table_t* orders,
                        journal_t* journal) noexcept nogil:
-    cdef const field_t* id = find_field(message, TAG_CLORDID, 3)
-    if not names_new_order(message.msg_type) or id is NULL or id.length == 0 or id.length > MAX_CLORDID_BYTES:
+    cdef const field_t* id = new_clordid(message)
+    if id is NULL:
         return
     if orders_by_client(orders, b.client, message.data + id.offset, id.length) is not NULL:
         return                       # a repeat: it has its outcome
     bridge_sweep(b, orders, journal)
     if b.end - b.first == MAX_PENDING:
-        b.first += 1
+        squeeze(b, orders, journal)
+    if b.end - b.first == MAX_PENDING:
+        b.first += 1                 # no primary lets it come to that
     b.pending[b.end % MAX_PENDING] = record.lsn
     b.end += 1
+
+
+cdef bint bridge_has_room(bridge_t* b, order_table_t* orders, journal_t* journal) noexcept nogil:
+    if b.end - b.first == MAX_PENDING:
+        squeeze(b, orders, journal)
+    return b.end - b.first < MAX_PENDING
+
+
+cdef void squeeze(bridge_t* b, order_table_t* orders, journal_t* journal) noexcept nogil:
+    """Takes out of `pending` what has an outcome, wherever it is: one order may wait for long before many others."""
+    cdef uint64_t kept = b.end
+    cdef uint64_t next = b.next
+    cdef uint64_t inherited = b.inherited
+    cdef uint64_t i = b.end
+    while i > b.first:
+        i -= 1
+        if is_settled(b, orders, journal_at(journal, b.pending[i % MAX_PENDING])):
+            # What is before moves up by one: so do the marks at it or behind it.
+            next += i >= b.next
+            inherited += i >= b.inherited
+            continue
+        kept -= 1
+        b.pending[kept % MAX_PENDING] = b.pending[i % MAX_PENDING]
+    b.first = kept
+    b.next = max(next, kept)
+    b.inherited = inherited
 
 
 cdef void bridge_passed(bridge_t* b, const record_header_t* record) noexcept nogil:
@@ -121,6 +149,18 @@ cdef void bridge_promote(bridge_t* b) noexcept nogil:
 cdef bint names_new_order(uint32_t msg_type) noexcept nogil:
     return (msg_type == c'D' or msg_type == c'F' or msg_type == c'G' or msg_type == c'q' or msg_type == c's'
             or msg_type == c't' or msg_type == c'u' or msg_type == 0x4241 or msg_type == 0x4341)
+
+
+cdef const field_t* new_clordid(const message_t* message) noexcept nogil:
+    cdef const field_t* id = find_field(message, TAG_CLORDID, 3)
+    cdef uint32_t i
+    if (not names_new_order(message.msg_type) or id is NULL or id.length == 0 or id.length > MAX_CLORDID_BYTES
+            or id - message.fields >= MAX_SCANNED_FIELDS):
+        return NULL
+    for i in range(id.length):
+        if not 0x20 <= message.data[id.offset + i] <= 0x7E:
+            return NULL
+    return id
 
 
 cdef bint is_header_or_trailer(uint32_t tag) noexcept nogil:
@@ -172,7 +212,7 @@ cdef uint8_t bridge_refusal(const message_t* message, const uint8_t* begin_strin
         if not before_42:
             body_char(body, TAG_CXL_REJ_RESPONSE_TO, c'1' if message.msg_type == MSGTYPE_CANCEL else c'2')
         body_uint(body, TAG_CXL_REJ_REASON, 2)               # broker / exchange option
-        body_text(body, TAG_TEXT, text, text_length)
+        say_why(body, text, text_length)
         return c'9'
     if message.msg_type == MSGTYPE_NEW_ORDER or (names_new_order(message.msg_type) and message.msg_type != c'q'):
         body_text(body, TAG_ORDER_ID, b"NONE", 4)
@@ -192,29 +232,33 @@ cdef uint8_t bridge_refusal(const message_t* message, const uint8_t* begin_strin
         body_char(body, TAG_CUM_QTY, c'0')
         body_char(body, TAG_AVG_PX, c'0')
         body_text(body, TAG_TRANSACT_TIME, time, time_length)
-        body_text(body, TAG_TEXT, text, text_length)
+        say_why(body, text, text_length)
         return c'8'
     body_uint(body, TAG_REF_SEQ_NUM, message.seq)
     if before_42:
-        body_text(body, TAG_TEXT, text, text_length)
+        say_why(body, text, text_length)
         return c'3'                                          # there is no BusinessMessageReject yet
     body_msg_type(body, message)
-    if find_field(message, TAG_CLORDID, 3) is not NULL:
-        body_value(body, TAG_BUSINESS_REJECT_REF_ID, message, find_field(message, TAG_CLORDID, 3))
+    copy_field_as(body, TAG_BUSINESS_REJECT_REF_ID, message, TAG_CLORDID)
     body_uint(body, TAG_BUSINESS_REJECT_REASON, 3 if reason == REJECT_FORBIDDEN_MSG_TYPE
               else 7 if reason == REJECT_UNKNOWN_SESSION else 4 if reason == REJECT_NOT_READY else 0)
-    body_text(body, TAG_TEXT, text, text_length)
+    say_why(body, text, text_length)
     return c'j'
 
 
 cdef void copy_field(body_t* body, const message_t* message, uint32_t tag) noexcept nogil:
+    copy_field_as(body, tag, message, tag)
+
+
+cdef void copy_field_as(body_t* body, uint32_t new_tag, const message_t* message, uint32_t tag) noexcept nogil:
     cdef const field_t* field = find_field(message, tag, 3)
-    if field is not NULL:
-        body_value(body, tag, message, field)
+    if field is not NULL and 0 < field.length <= MAX_COPIED_BYTES:
+        body_text(body, new_tag, message.data + field.offset, field.length)
 
 
-cdef void body_value(body_t* body, uint32_t tag, const message_t* message, const field_t* field) noexcept nogil:
-    body_text(body, tag, message.data + field.offset, field.length)
+cdef void say_why(body_t* body, const uint8_t* text, uint32_t length) noexcept nogil:
+    if length:
+        body_text(body, TAG_TEXT, text, length)
 
 
 cdef void body_exec_id(body_t* body, uint64_t id) noexcept nogil:

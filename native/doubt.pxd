@@ -35,7 +35,7 @@ cdef void doubts_add(doubts_t* d, uint64_t lsn) noexcept nogil
 # Writes the DOUBT record. 0, or -1: the journal cannot take it now.
 cdef int doubt_append(journal_t* journal, uint32_t epoch, uint32_t client, uint16_t session, const uint8_t* clordid,
                       uint32_t clordid_length, const uint8_t* msg_type, uint32_t msg_type_length, const uint8_t* body,
-                      uint32_t body_length, const instant_t* now) noexcept nogil
+                      uint32_t body_length, uint64_t origin_lsn, const instant_t* now) noexcept nogil
 # The submission inside a DOUBT record: its MsgType and its fields.
 cdef const uint8_t* doubt_msg_type(const record_header_t* record, uint32_t* length) noexcept nogil
 cdef const uint8_t* doubt_body(const record_header_t* record, uint32_t* length) noexcept nogil

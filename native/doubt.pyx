@@ -50,14 +50,14 @@ cdef void doubts_add(doubts_t* d, uint64_t lsn) noexcept nogil:
 
 cdef int doubt_append(journal_t* journal, uint32_t epoch, uint32_t client, uint16_t session, const uint8_t* clordid,
                       uint32_t clordid_length, const uint8_t* msg_type, uint32_t msg_type_length, const uint8_t* body,
-                      uint32_t body_length, const instant_t* now) noexcept nogil:
+                      uint32_t body_length, uint64_t origin_lsn, const instant_t* now) noexcept nogil:
     cdef uint16_t id_length = <uint16_t>clordid_length
     cdef uint32_t length = 2 + id_length + 1 + msg_type_length + body_length
     cdef record_header_t* record = journal_reserve(journal, length)
     cdef uint8_t* at
     if record is NULL:
         return -1
-    record.seq = 0
+    record.seq = origin_lsn
     record.time_ns = now.wall_ns
     record.epoch = epoch
     record.client = client

@@ -12,9 +12,10 @@ from .feed cimport client_tx_consume, client_tx_peek
 from .instant cimport instant_t
 from .node cimport (MAX_CLIENT_CONNECTIONS, Node, node_advance, node_deadline, node_on_client_bytes,
                     node_on_client_connected, node_on_client_disconnected, node_on_datagram, node_on_register,
-                    node_on_session_bytes, node_on_session_connected, node_on_session_disconnected, node_on_timer,
-                    node_poll_datagram, node_session_closing, node_session_tx_consume, node_session_tx_peek,
-                    node_settle, node_start, node_take_connect, node_take_register_request, node_truncated)
+                    node_on_session_bytes, node_on_session_command, node_on_session_connected,
+                    node_on_session_disconnected, node_on_timer, node_poll_datagram,
+                    node_session_closing, node_session_tx_consume, node_session_tx_peek, node_settle, node_start,
+                    node_take_accept, node_take_connect, node_take_register_request, node_truncated, session_command)
 from .role cimport register_outcome, register_request_t, register_value_t
 
 cdef enum:
@@ -108,6 +109,19 @@ cdef class DrivenNode:
         """The connection is there."""
         self._check(session, self.owner.handle.replica.session_count)
         node_on_session_connected(self.owner.handle, session, &self.now)
+
+    def session_arrives(self, uint16_t session) -> bool:
+        """The counterparty has connected; False: it is not welcome now."""
+        self._check(session, self.owner.handle.replica.session_count)
+        if not node_take_accept(self.owner.handle, session, &self.now):
+            return False
+        node_on_session_connected(self.owner.handle, session, &self.now)
+        return True
+
+    def session_command(self, uint16_t session, int command) -> int:
+        """An operator's session_command; 0: carried out."""
+        self._check(session, self.owner.handle.replica.session_count)
+        return node_on_session_command(self.owner.handle, session, <session_command>command, 0, 0, &self.now)
 
     def session_sends(self, uint16_t session, bytes data not None) -> int:
         """How many bytes of the counterparty's `data` the node has used up."""

@@ -41,7 +41,7 @@ cdef struct intake_session_t:
 
 cdef struct held_t:            # HELD_HEADER_BYTES
     uint64_t since_mono_ns
-    uint64_t origin_seq
+    uint64_t origin_lsn
     uint32_t client
     uint32_t msg_type_length
 
@@ -50,9 +50,11 @@ cdef struct submission_t:      # one SUBMIT frame, taken apart
     uint32_t client
     uint16_t session
     bint again                 # SUBMIT_AGAIN
-    # Of the message in the client's own FIX session that brought it in; 0: it came another way. Whatever its outcome,
+    # Of the IN record of the client's own FIX session that brought it in; 0: it came another way. Whatever its outcome,
     # it goes into the log
-    uint64_t origin_seq
+    uint64_t origin_lsn
+    uint64_t age_ns            # it is in the log for so long already
+    bint cut_off               # it has more fields than can be passed on
     const uint8_t* msg_type
     uint32_t msg_type_length
     const uint8_t* body        # fields
@@ -90,6 +92,8 @@ cdef void intake_init(intake_t* t, replica_t* replica, uint64_t window_records) 
 cdef int intake_add_session(intake_t* t, uint16_t session, bint hold_when_not_ready) noexcept nogil
 cdef void intake_free(intake_t* t) noexcept nogil
 cdef intake_verdict intake_submit(intake_t* t, submission_t* s, const instant_t* now) noexcept nogil
+# Refuses a new order of a client's own FIX session, also while the intake is closed. 0, or -1: no space.
+cdef int intake_refuse(intake_t* t, submission_t* s, uint8_t reason, const instant_t* now) noexcept nogil
 # Numbers what was held and may go now; the number of orders that left.
 cdef uint32_t intake_drain(intake_t* t, uint16_t session, const instant_t* now) noexcept nogil
 # Numbers, or refuses, the orders in doubt that the counterparty says it does not have.

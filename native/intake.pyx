@@ -74,7 +74,8 @@ cdef intake_verdict intake_submit(intake_t* t, submission_t* s, const instant_t*
             return INTAKE_HELD if s.order_in_doubt else INTAKE_REPEATED
         if s.again and t.sessions[s.session].lossy:
             return doubt(t, s, now)
-        reason = check_order(t, s, now)
+        # What has waited in the log through a stop of the pair must not go out when nobody expects it any more.
+        reason = REJECT_NOT_READY if s.age_ns > t.sessions[s.session].hold_max_age_ns else check_order(t, s, now)
         if reason:
             return refuse(t, s, reason, now)
     if intake_holds(t, s.session) and not (is_cancel(s) and names_known_order(t, s)):
@@ -88,6 +89,12 @@ cdef intake_verdict intake_submit(intake_t* t, submission_t* s, const instant_t*
     if not t.sessions[s.session].hold_when_not_ready:
         return refuse(t, s, reason, now)
     return hold(t, s, now)
+
+
+cdef int intake_refuse(intake_t* t, submission_t* s, uint8_t reason, const instant_t* now) noexcept nogil:
+    inspect(t, s)
+    t.refused += 1
+    return log_refusal(t, s, reason, now)
 
 
 cdef uint32_t intake_drain(intake_t* t, uint16_t session, const instant_t* now) noexcept nogil:
@@ -105,7 +112,7 @@ cdef uint32_t intake_drain(intake_t* t, uint16_t session, const instant_t* now) 
         memset(&s, 0, sizeof(s))
         memcpy(&header, message, sizeof(header))
         s.client = header.client
-        s.origin_seq = header.origin_seq
+        s.origin_lsn = header.origin_lsn
         s.session = session
         s.msg_type_length = header.msg_type_length
         s.msg_type = message + HELD_HEADER_BYTES
@@ -148,6 +155,7 @@ cdef void intake_settle(intake_t* t, uint16_t session, const instant_t* now) noe
         memset(&s, 0, sizeof(s))
         s.client = record.client
         s.session = session
+        s.origin_lsn = record.seq
         s.msg_type = doubt_msg_type(record, &s.msg_type_length)
         s.body = doubt_body(record, &s.body_length)
         if inspect(t, &s) != 0:
@@ -247,7 +255,7 @@ cdef uint8_t inspect(intake_t* t, submission_t* s) noexcept nogil:
         return REJECT_MALFORMED
     if s.forbidden or s.session >= t.replica.session_count:
         return REJECT_UNKNOWN_SESSION
-    if not parsed or s.body_length == 0 or not is_msg_type(s):
+    if not parsed or s.cut_off or s.body_length == 0 or not is_msg_type(s):
         return REJECT_MALFORMED
     if is_session_level(s) or trades_unchecked(s):
         return REJECT_FORBIDDEN_MSG_TYPE
@@ -356,8 +364,8 @@ cdef intake_verdict hold(intake_t* t, submission_t* s, const instant_t* now) noe
     cdef uint8_t message[HELD_HEADER_BYTES + MAX_MSG_TYPE_BYTES + MAX_FRAME_BYTES]
     cdef uint8_t* at = message + HELD_HEADER_BYTES
     cdef held_t header
-    header.since_mono_ns = now.mono_ns
-    header.origin_seq = s.origin_seq
+    header.since_mono_ns = now.mono_ns - s.age_ns
+    header.origin_lsn = s.origin_lsn
     header.client = s.client
     header.msg_type_length = s.msg_type_length
     memcpy(message, &header, sizeof(header))
@@ -376,7 +384,7 @@ cdef intake_verdict doubt(intake_t* t, submission_t* s, const instant_t* now) no
         return refuse(t, s, REJECT_CLORDID_TAKEN, now)
     if (not t.open or orders_full(&t.replica.orders) or doubts_full(&t.replica.doubts)
             or doubt_append(t.replica.journal, t.epoch, s.client, s.session, s.clordid, s.clordid_length, s.msg_type,
-                            s.msg_type_length, s.body, s.body_length, now) != 0):
+                            s.msg_type_length, s.body, s.body_length, s.origin_lsn, now) != 0):
         return INTAKE_COME_AGAIN
     t.doubted += 1
     return INTAKE_HELD
@@ -389,7 +397,7 @@ cdef intake_verdict refuse(intake_t* t, submission_t* s, uint8_t reason, const i
     # tried again.
     if (s.clordid is NULL or s.clordid_length == 0 or s.clordid_length > MAX_CLORDID_BYTES
             or not t.open or not carries_new_clordid(s)
-            or (s.origin_seq == 0 and (reason == REJECT_UNKNOWN_SESSION or reason == REJECT_NOT_READY
+            or (s.origin_lsn == 0 and (reason == REJECT_UNKNOWN_SESSION or reason == REJECT_NOT_READY
                                        or reason == REJECT_HOLD_FULL or reason == REJECT_BACK_PRESSURE))):
         return INTAKE_REFUSED_UNLOGGED
     if find_repeated(t, s):       # known already: nothing that is wrong with this copy changes the order
@@ -398,11 +406,12 @@ cdef intake_verdict refuse(intake_t* t, submission_t* s, uint8_t reason, const i
 
 
 cdef int log_refusal(intake_t* t, submission_t* s, uint8_t reason, const instant_t* now) noexcept nogil:
-    cdef uint16_t length = <uint16_t>s.clordid_length
+    # Of what came over FIX and names nothing new, the origin says all; a ClOrdID here would be taken.
+    cdef uint16_t length = <uint16_t>s.clordid_length if s.origin_lsn == 0 or carries_new_clordid(s) else 0
     cdef record_header_t* record = journal_reserve(t.replica.journal, 2 + length)
     if record is NULL:
         return -1
-    record.seq = s.origin_seq
+    record.seq = s.origin_lsn
     record.time_ns = now.wall_ns
     record.epoch = t.epoch
     record.client = s.client

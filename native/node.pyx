@@ -12,14 +12,15 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset, strlen
 
-from .bridge cimport (MAX_PENDING, bridge_fields, bridge_init, bridge_promote, bridge_refusal, bridge_sweep, bridge_t,
-                      names_new_order, refusal_text)
+from .bridge cimport (MAX_PENDING, bridge_fields, bridge_has_room, bridge_init, bridge_promote, bridge_refusal,
+                      bridge_sweep, bridge_t, names_new_order, new_clordid, refusal_text)
 from .clientwire cimport (CLIENT_PROTOCOL_VERSION, ERROR_FENCED, ERROR_LOGIN, ERROR_PROTOCOL, ERROR_TOO_SLOW,
                           ERROR_VERSION, FRAME_CHECKPOINT, FRAME_CHECKPOINT_VALUE, FRAME_ERROR, FRAME_FETCH,
                           FRAME_HEADER_BYTES, FRAME_HELD, FRAME_LOGIN, FRAME_ORDER_STATE, FRAME_PING, FRAME_PONG,
                           FRAME_POSITIONS, FRAME_REJECTED, FRAME_STANDBY, FRAME_SUBMIT, FRAME_WELCOME,
-                          MAX_CLORDID_BYTES, MAX_FRAME_BYTES, REJECT_CLORDID_TAKEN, REJECT_MALFORMED, REJECT_NOT_READY,
-                          SUBMIT_AGAIN, frame_available, frame_header_t, login_body_t, position_t, session_body_t)
+                          MAX_CLORDID_BYTES, MAX_FRAME_BYTES, REJECT_BACK_PRESSURE, REJECT_CLORDID_TAKEN,
+                          REJECT_MALFORMED, REJECT_NOT_READY, REJECT_NO_CLORDID, SUBMIT_AGAIN, frame_available,
+                          frame_header_t, login_body_t, position_t, session_body_t)
 from .crc32c cimport crc32c
 from .datagram cimport (DATAGRAM_ACK, DATAGRAM_DATA, DATAGRAM_HANDOVER, DATAGRAM_HEADER_BYTES, DATAGRAM_HEARTBEAT,
                         DATAGRAM_HELLO, DATAGRAM_JOIN, DATAGRAM_VERSION, OPEN_DUPLICATE, OPEN_OK, OPEN_STALE,
@@ -33,17 +34,19 @@ from .feed cimport (CLIENT_CONNECTED, CLIENT_FED, CLIENT_FREE, CLIENT_WAITING, F
 from .fixbody cimport (body_t)
 from .instant cimport (instant_t)
 from .intake cimport (INTAKE_COME_AGAIN, INTAKE_HELD, INTAKE_REFUSED_UNLOGGED, INTAKE_REPEATED, intake_add_session,
-                      intake_drain, intake_forget_held, intake_free, intake_holds, intake_init, intake_settle,
-                      intake_submit, intake_verdict, submission_t)
-from .journal cimport (DIRECTION_IN, DIRECTION_OUT, Journal, journal_at, journal_commit, journal_find, journal_reserve,
+                      intake_drain, intake_forget_held, intake_free, intake_holds, intake_init, intake_refuse,
+                      intake_settle, intake_submit, intake_verdict, submission_t)
+from .journal cimport (DIRECTION_OUT, Journal, journal_at, journal_commit, journal_find, journal_reserve,
                        journal_t)
 from .orders cimport (ORDER_IN_DOUBT, ORDER_REFUSED, order_t, orders_by_client, orders_clordid, orders_original)
-from .parser cimport (PARSE_OK, field_is, field_t, field_uint, find_field, message_t, parse_message)
+from .parser cimport (PARSE_OK, PARSE_TOO_MANY_FIELDS, field_is, field_t, field_uint, find_field, message_t,
+                      parse_message, parse_status)
 from .receiver cimport (RECEIVER_DIVERGED, RECEIVER_FOLLOWING, RECEIVER_IDLE, receiver_deadline, receiver_follow,
                         receiver_free, receiver_init, receiver_on_datagram, receiver_poll, receiver_stop,
                         receiver_truncated)
-from .record cimport (FLAG_APPLICATION, FLAG_POSS_DUP, RECORD_CHECKPOINT, RECORD_EPOCH, RECORD_IN, RECORD_REJECTED,
-                      RECORD_STATE, STATE_DOUBTS, STATE_KILL, record_header_t, record_payload, record_payload_length)
+from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_POSS_DUP, RECORD_CHECKPOINT, RECORD_EPOCH, RECORD_IN,
+                      RECORD_REJECTED, RECORD_STATE, STATE_DOUBTS, STATE_KILL, record_header_t, record_payload,
+                      record_payload_length)
 from .replica cimport (MAX_SESSIONS, replica_apply, replica_catch_up, replica_checkpoint, replica_checkpoints_full,
                        replica_free, replica_init, replica_next_settled, replica_rebuild, replica_route)
 from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_t, ring_write
@@ -63,8 +66,8 @@ from .session cimport (DISCONNECT_LOGON_REFUSED, EVENT_DISCONNECTED, EVENT_GAP_F
                        session_logon_seq, session_logout, session_on_bytes, session_on_connected,
                        session_on_disconnected, session_on_timer, session_ready_for, session_reset, session_resume,
                        session_send_application, session_set_seq, session_t, session_tx_consume, session_tx_peek)
-from .tags cimport (MSG_EXECUTION_REPORT, MSG_REJECT, SOH, TAG_CL_ORD_ID, TAG_DELIVER_TO_COMP_ID, TAG_POSS_RESEND,
-                    TAG_REF_SEQ_NUM, TAG_TEXT)
+from .tags cimport (MSG_BUSINESS_REJECT, MSG_EXECUTION_REPORT, MSG_REJECT, SOH, TAG_CL_ORD_ID,
+                    TAG_DELIVER_TO_COMP_ID, TAG_POSS_RESEND, TAG_REF_SEQ_NUM, TAG_TEXT)
 
 cdef enum:
     HELLO_INTERVAL_NS = 100000000        # until the peer is met; also the least distance of two answers to a HELLO

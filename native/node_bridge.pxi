@@ -33,14 +33,31 @@ cdef void pass_message_on(void* context, session_t* session, const message_t* me
     cdef submission_t s
     cdef const field_t* id = find_field(message, TAG_CL_ORD_ID, 3)
     cdef intake_verdict verdict
-    if names_new_order(message.msg_type) and id is not NULL and 0 < id.length <= MAX_CLORDID_BYTES:
-        return                        # pending: pass_orders_on
+    if new_clordid(message) is not NULL:
+        make_room(n, i, record)       # pending: pass_orders_on
+        return
+    if names_new_order(message.msg_type):
+        refuse_to(n, i, message, REJECT_NO_CLORDID if id is NULL or not 0 < id.length <= MAX_CLORDID_BYTES
+                  else REJECT_MALFORMED, record.lsn, 0)
+        return
+    if not pass_orders_on(n, i, &n.now):      # it may be about one of them
+        refuse_to(n, i, message, REJECT_NOT_READY, record.lsn, 0)
+        return
     if not submission_of(n, i, record, &s):
         return
-    s.origin_seq = 0
     verdict = intake_submit(&n.intake, &s, &n.now)
     if verdict == INTAKE_REFUSED_UNLOGGED or verdict == INTAKE_COME_AGAIN:
         refuse_to(n, i, message, s.reason if s.reason else REJECT_NOT_READY, record.lsn, 0)
+
+
+cdef void make_room(node_t* n, uint16_t session, const record_header_t* record) noexcept nogil:
+    """The order in `record` is refused at once when none after it could be remembered until it has an outcome."""
+    cdef submission_t s
+    replica_catch_up(&n.replica)
+    if bridge_has_room(&n.replica.bridges[session], &n.replica.orders, n.journal):
+        return
+    if submission_of(n, session, record, &s) and not (s.again and n.intake.sessions[s.session].lossy):
+        intake_refuse(&n.intake, &s, REJECT_BACK_PRESSURE, &n.now)
 
 
 cdef bint submission_of(node_t* n, uint16_t session, const record_header_t* record, submission_t* s) noexcept nogil:
@@ -50,11 +67,17 @@ cdef bint submission_of(node_t* n, uint16_t session, const record_header_t* reco
     cdef message_t message
     cdef const field_t* field
     cdef const order_t* original
+    cdef parse_status status
     memset(s, 0, sizeof(submission_t))
-    if record is NULL or not index_passed(n, record, &message):
+    if record is NULL:
+        return 0
+    status = index_passed(n, record, &message)
+    if status != PARSE_OK and status != PARSE_TOO_MANY_FIELDS:
         return 0
     s.client = n.replica.bridges[session].client
-    s.origin_seq = record.seq
+    s.origin_lsn = record.lsn
+    s.age_ns = n.now.wall_ns - record.time_ns if n.now.wall_ns > record.time_ns else 0
+    s.cut_off = status == PARSE_TOO_MANY_FIELDS
     s.again = record.flags & FLAG_POSS_DUP != 0
     field = find_field(&message, TAG_POSS_RESEND, 3)
     if field is not NULL and field_is(&message, field, c'Y'):
@@ -66,7 +89,11 @@ cdef bint submission_of(node_t* n, uint16_t session, const record_header_t* reco
         s.session = session_to(n, &message, field)
     elif original is not NULL:
         s.session = original.session
-    s.forbidden = not (n.names[s.client - 1].sessions >> s.session) & 1 if s.session < MAX_SESSIONS else 1
+    if s.session == MAX_SESSIONS:
+        s.session = route.session           # there its refusal is logged
+        s.forbidden = 1
+    else:
+        s.forbidden = not (n.names[s.client - 1].sessions >> s.session) & 1
     field = &message.fields[2]
     s.msg_type = message.data + field.offset
     s.msg_type_length = field.length
@@ -87,12 +114,12 @@ cdef uint16_t session_to(const node_t* n, const message_t* message, const field_
     return MAX_SESSIONS
 
 
-cdef bint index_passed(node_t* n, const record_header_t* record, message_t* message) noexcept nogil:
+cdef parse_status index_passed(node_t* n, const record_header_t* record, message_t* message) noexcept nogil:
     memset(message, 0, sizeof(message_t))
     message.fields = n.passed_fields
     message.field_capacity = MAX_PASSED_FIELDS
     return parse_message(record_payload(record), record_payload_length(record), record_payload_length(record),
-                         message) == PARSE_OK
+                         message)
 
 
 # --- back to the client -----------------------------------------------------------------------------------------------
@@ -133,29 +160,34 @@ cdef bint is_answer(const node_t* n, uint16_t session, const record_header_t* re
 cdef bint pass_answer_on(node_t* n, uint16_t session, const record_header_t* record) noexcept nogil:
     """False: it cannot be numbered now."""
     cdef message_t message
+    cdef parse_status status
     cdef const record_header_t* about = NULL
     cdef const field_t* field
     cdef const field_t* text
     if record.kind == RECORD_REJECTED:
-        about = journal_find(n.journal, session, DIRECTION_IN, record.seq) if record.seq else NULL
-        if about is NULL or not index_passed(n, about, &message):
-            return 1                                        # before the session's last reset: nobody waits for it
+        about = journal_at(n.journal, record.seq)
+        if about is NULL or about.session != session or about.kind != RECORD_IN:
+            return 1                                        # of a time when the client came another way
+        index_passed(n, about, &message)
         return refuse_to(n, session, &message, <uint8_t>record.aux, record.lsn, record.lsn)
-    if not index_passed(n, record, &message):
-        return 1
+    status = index_passed(n, record, &message)
     if record.session == session:
         return not repeats_clordid(n, session, record, &message) or refuse_to(n, session, &message,
                                                                               REJECT_CLORDID_TAKEN, record.lsn,
                                                                               record.lsn)
-    if message.msg_type == MSG_REJECT:
+    if status != PARSE_OK:
+        note(n, NOTE_NOT_PASSED_ON, session, 0, record.lsn, record_payload_length(record))
+        return 1
+    if message.msg_type == MSG_REJECT or message.msg_type == MSG_BUSINESS_REJECT:
         field = find_field(&message, TAG_REF_SEQ_NUM, 3)
         text = find_field(&message, TAG_TEXT, 3)
         if field is not NULL:
             about = journal_find(n.journal, record.session, DIRECTION_OUT, <uint64_t>field_uint(&message, field))
-        if about is NULL:
+        if about is not NULL and about.client == record.client and about.flags & FLAG_ORDER:
+            return refuse_in_words(n, session, record, about, message.data + text.offset if text is not NULL else NULL,
+                                   text.length if text is not NULL else 0)
+        if message.msg_type == MSG_REJECT:
             return 1
-        return refuse_in_words(n, session, record, about, message.data + text.offset if text is not NULL else NULL,
-                               text.length if text is not NULL else 0)
     return send_passed(n, session, record, &message)
 
 
@@ -204,9 +236,9 @@ cdef bint refuse_in_words(node_t* n, uint16_t session, const record_header_t* re
     cdef message_t message
     cdef uint8_t copy[256]
     length = min(length, <uint32_t>sizeof(copy))
-    memcpy(copy, text, length)
-    if not index_passed(n, about, &message):
-        return 1
+    if length:
+        memcpy(copy, text, length)
+    index_passed(n, about, &message)
     return say_no(n, session, &message, 0, copy, length, record.lsn, record.lsn)
 
 

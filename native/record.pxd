@@ -52,7 +52,8 @@ cdef struct record_header_t:
     uint32_t length    # header + payload, bytes
     uint32_t crc       # CRC-32C
     uint64_t lsn       # from 1, contiguous
-    # FIX MsgSeqNum (34); 0 where the kind has none. REJECTED: of the message in the client's session that brought it
+    # FIX MsgSeqNum (34); 0 where the kind has none. REJECTED, DOUBT: LSN of the IN record of the client's own session
+    # that brought it; 0: it came another way
     uint64_t seq
     uint64_t time_ns   # wall clock of the writer, ns since the Unix epoch
     uint32_t epoch

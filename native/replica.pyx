@@ -72,7 +72,7 @@ cdef void replica_apply(replica_t* r, const record_header_t* record, bint sessio
         return
     if not session_applied:
         session_apply(&r.sessions[record.session], record)
-    if r.bridges[record.session].client != 0:
+    if r.bridges[record.session].client != 0 and (record.kind == RECORD_OUT or record.kind == RECORD_IN):
         apply_to_bridge(r, record)
     elif record.kind == RECORD_OUT:
         if record.flags & FLAG_ORDER:
@@ -223,8 +223,6 @@ cdef void apply_to_bridge(replica_t* r, const record_header_t* record) noexcept 
         bridge_passed(&r.bridges[record.session], record)
     elif record.kind == RECORD_IN and record.flags & FLAG_APPLICATION and index_message(r, record, &message):
         bridge_apply(&r.bridges[record.session], record, &message, &r.orders, r.journal)
-    elif record.kind == RECORD_STATE:
-        apply_state(r, record)
 
 
 cdef void apply_order(replica_t* r, const record_header_t* record) noexcept nogil:

@@ -55,6 +55,7 @@ cdef enum:
     MSG_EXECUTION_REPORT = 0x38  # 8
     MSG_LOGON = 0x41             # A
     MSG_ORDER_CANCEL_REQUEST = 0x46         # F
+    MSG_BUSINESS_REJECT = 0x6A   # j
     MSG_ORDER_MASS_CANCEL_REQUEST = 0x71    # q
 
 
