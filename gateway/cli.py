@@ -31,6 +31,7 @@ COMMANDS = {
     "chaos": ("gateway.chaos.cli", "chaos", "Let faults loose on a pair of real processes."),
     "journal": ("gateway.journal.cli", "app", "Inspect, verify and export a journal."),
     "config": ("gateway.config.cli", "app", "Check and show a configuration."),
+    "doctor": ("gateway.doctor.cli", "doctor", "Check this host as a latency engineer would."),
 }
 HIDDEN = {
     "demo-client": ("gateway.demo.trader", "trade", "The demonstration's client."),
