@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.doctor.aim import Aim
 from gateway.doctor.finding import Check, Verdict, bad, fault, ok, unknown, warn
-from gateway.doctor.host import Host, UnreadableError, core_list
+from gateway.doctor.host import ONLINE, Host, UnreadableError, core_list
 
 AREA = "cores"
 CPU = "sys/devices/system/cpu"
@@ -40,18 +40,45 @@ def text_of(cores: frozenset[int]) -> str:
 
 
 def _pinned(host: Host, aim: Aim) -> Verdict:
-    path = f"proc/{host.process}/status"
-    try:
-        allowed = core_list(host.labelled(path, "Cpus_allowed_list"))
-    except ValueError as error:
-        raise UnreadableError(f"/{path}: {error}") from None
     if aim.cpu is None:
         fix = 'set `cpu` of the node to an isolated core, with reactor = "busy-poll", in the configuration'
-        return warn(f"no core is configured; cores {host.whose}: {text_of(allowed)}", fix)
+        return warn("no core is configured", fix)
+    online = host.cores(ONLINE)
+    if aim.cpu not in online:
+        fix = f"echo 1 > /{CPU}/cpu{aim.cpu}/online, or set `cpu` of the node to one of: {text_of(online)}"
+        return bad(f"core {aim.cpu} is not on line; on line: {text_of(online)}", fix)
+    allowed = _cpuset(host)
     if aim.cpu not in allowed:
         fix = f"systemctl set-property --runtime gateway.service AllowedCPUs={aim.cpu}, or take it into the cpuset"
-        return bad(f"core {aim.cpu} is not among the cores {host.whose}: {text_of(allowed)}", fix)
+        return bad(f"core {aim.cpu} is not in the cpuset {host.whose}: {text_of(allowed)}", fix)
     return ok(f"core {aim.cpu}, allowed")
+
+
+def _cpuset(host: Host) -> frozenset[int]:
+    """Where the process may be pinned. Its affinity is no limit to that (and leaves isolated cores out)."""
+    for line in host.text(f"proc/{host.process}/cgroup").splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controllers == "":
+            tops, name = ["sys/fs/cgroup", "sys/fs/cgroup/unified"], "cpuset.cpus.effective"
+        elif "cpuset" in controllers.split(","):
+            tops, name = ["sys/fs/cgroup/cpuset"], "cpuset.effective_cpus"
+        else:
+            continue
+        for top in tops:
+            if (file := _nearest(host, top, path, name)) is not None:
+                return host.cores(file)
+    raise UnreadableError("no cpuset can be read here")
+
+
+def _nearest(host: Host, top: str, path: str, name: str) -> str | None:
+    """The file of a cgroup, or of the nearest above that has one (in a container, its own is shown as the root)."""
+    parts = [part for part in path.split("/") if part not in ("", "..")]
+    for depth in range(len(parts), -1, -1):
+        file = "/".join([top, *parts[:depth], name])
+        if host.exists(file):
+            return file
+    return None
 
 
 def _isolated(host: Host, aim: Aim) -> Verdict:
@@ -107,7 +134,7 @@ CHECKS = (
     Check(
         AREA,
         "core of the reactor",
-        "`cpu` configured, and allowed by cpuset and affinity",
+        "`cpu` configured, on line, and in the cpuset",
         "a thread that moves finds cold caches; a node does not start on a core that it may not have",
         _pinned,
     ),

@@ -143,7 +143,7 @@ class Probes:
 
 def _flush_times(fd: int) -> list[int]:
     content = bytes(FLUSH_BYTES)
-    os.posix_fallocate(fd, 0, FLUSHES * FLUSH_BYTES)
+    os.posix_fallocate(fd, 0, FLUSHES * FLUSH_BYTES)  # as the journal's segments are
     os.fsync(fd)  # the file's length is not what is measured
     times: list[int] = []
     begun = time.perf_counter_ns()

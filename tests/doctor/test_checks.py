@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -35,9 +36,22 @@ def test_every_check_has_a_name_of_its_own():
     assert len({check.what for check in CHECKS}) == len(CHECKS)
 
 
+def test_every_check_is_explained_in_the_documentation():
+    page = (Path(__file__).parents[2] / "docs" / "host.md").read_text()
+    assert [check.what for check in CHECKS if f"\n| {check.what} |" not in page] == []
+
+
 # check, changed files, status, part of what was found, part of the command
 FILES_THAT_ARE_WRONG = [
-    ("core of the reactor", {"proc/self/status": "Cpus_allowed_list:\t0-1\n"}, BAD, "0, 1", "AllowedCPUs=2"),
+    ("core of the reactor", {f"{CPU}/online": "0-1,3"}, BAD, "not on line", "cpu2/online"),
+    ("core of the reactor", {"sys/fs/cgroup/user.slice/cpuset.cpus.effective": "0-1"}, BAD, "0, 1", "AllowedCPUs=2"),
+    (
+        "core of the reactor",
+        {"proc/self/cgroup": "4:cpu,cpuset:/x\n", "sys/fs/cgroup/cpuset/x/cpuset.effective_cpus": "3"},
+        BAD,
+        "3",
+        "AllowedCPUs=2",
+    ),
     ("isolation", {f"{CPU}/isolated": "3"}, BAD, "core 2 is not isolated", "isolcpus=managed_irq,domain,2"),
     ("timer tick", {f"{CPU}/nohz_full": "(null)"}, BAD, "none", "nohz_full=2"),
     ("timer tick", {f"{CPU}/nohz_full": None}, BAD, "none", "nohz_full=2"),
@@ -110,6 +124,16 @@ def test_what_is_measured_wrong_is_found(tmp_path, what, answers, status, found,
 
 # check, changed files, part of what was found: other ways of being right
 FILES_THAT_ARE_RIGHT = [
+    (
+        "core of the reactor",
+        {"proc/self/cgroup": "0::/../../elsewhere", "sys/fs/cgroup/cpuset.cpus.effective": "2"},
+        "",
+    ),
+    (
+        "core of the reactor",
+        {"proc/self/cgroup": "1:cpuset:/\n0::/", "sys/fs/cgroup/cpuset/cpuset.effective_cpus": "2"},
+        "allowed",
+    ),
     ("isolation", {f"{CPU}/isolated": "", "sys/fs/cgroup/cpuset.cpus.isolated": "2"}, "core 2 is isolated"),
     ("RCU callbacks", {"proc/cmdline": "rcu_nocbs=all"}, "all"),
     ("RCU callbacks", {"proc/cmdline": "nohz_full=2-3"}, "2, 3"),
@@ -141,8 +165,10 @@ def test_other_ways_of_being_right_are_known(tmp_path, what, files, found):
 
 
 NOTHING_READABLE = [
-    ("core of the reactor", {"proc/self/status": None}),
-    ("core of the reactor", {"proc/self/status": "Cpus_allowed_list:\tnone\n"}),
+    ("core of the reactor", {"proc/self/cgroup": None}),
+    ("core of the reactor", {"proc/self/cgroup": "nothing"}),
+    ("core of the reactor", {"sys/fs/cgroup/user.slice/cpuset.cpus.effective": "some"}),
+    ("core of the reactor", {"sys/fs/cgroup/user.slice/cpuset.cpus.effective": None}),
     ("isolation", {f"{CPU}/isolated": None}),
     ("isolation", {f"{CPU}/isolated": "2-x"}),
     ("timer tick", {f"{CPU}/nohz_full": "all of them"}),

@@ -20,7 +20,8 @@ Max locked memory         unlimited            unlimited            bytes
 FILES = {
     "proc/cmdline": "ro isolcpus=managed_irq,domain,2-3 nohz_full=2-3 rcu_nocbs=2-3 preempt=full",
     "proc/cpuinfo": "processor\t: 0\nflags\t\t: fpu tsc\n",
-    "proc/self/status": "Name:\tsh\nCpus_allowed_list:\t0-3\n",
+    "proc/self/cgroup": "0::/user.slice/one\n",
+    "sys/fs/cgroup/user.slice/cpuset.cpus.effective": "0-3",
     "proc/self/limits": LIMITS,
     "proc/77/comm": "chronyd",
     "proc/swaps": "Filename\tType\tSize\tUsed\tPriority\n",
