@@ -31,6 +31,7 @@ cdef struct journal_t:
     uint64_t first_lsn         # oldest record still in the journal
     uint32_t last_epoch        # epoch of the record last_lsn
     void* private              # segments and indices: see journal.pyx
+    bint unproven              # made anew (Recovery.new), until the owner has said that the log is whole (background)
     uint64_t apart[12]         # what the background writes is on other cache lines than what the append path writes
     uint64_t flushed_lsn       # on disk up to here (written by the flush thread, read by the reactor: atomic)
     int error_number           # errno of the last system call that failed; 0 once it went well

@@ -337,6 +337,7 @@ cdef class Journal:
         error = sync_page(meta)
         if error:
             raise JournalError(f"{self.path / 'journal.meta'}: {os.strerror(error)}")
+        self.handle.unproven = 0
 
     def next_incarnation(self, uint64_t at_least=0) -> int:
         """A number larger than any that this journal gave before, and at least `at_least`; on disk when it returns.
@@ -470,6 +471,7 @@ cdef class Journal:
         self.recovery = Recovery(len(self), last, self.handle.last_epoch, torn, size, kept, power_lost,
                                  p.meta.lost_from_lsn, p.meta.lost_from_lsn != 0, None, p.meta.cut != 0,
                                  p.meta.new != 0)
+        self.handle.unproven = p.meta.new != 0
         self.flush()
         if journal_prepare(self.handle) != JOURNAL_OK and p.segment_count == 0:
             self._check(JOURNAL_IO_ERROR)       # a journal that holds something can be served from without space

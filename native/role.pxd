@@ -197,6 +197,9 @@ cdef void role_on_handover(role_t* r, uint32_t new_epoch, const instant_t* now) 
 # Standby: our log is the primary's as far as it had released it when it knew this life of ours. What it releases from
 # then on, it releases to us first, or after it took us out of in_sync.
 cdef void role_on_whole_log(role_t* r, const instant_t* now) noexcept nogil
+# The register is empty, and so is our log: nothing was ever released. The owner removes the journal's mark of a new
+# log, then says role_on_whole_log.
+cdef bint role_is_first_start(const role_t* r) noexcept nogil
 cdef void role_on_register(role_t* r, uint64_t request_id, register_outcome outcome, const register_value_t* value,
                            const instant_t* now) noexcept nogil
 cdef command_status role_on_command(role_t* r, role_command command, const instant_t* now) noexcept nogil

@@ -124,9 +124,13 @@ cdef void role_on_handover(role_t* r, uint32_t new_epoch, const instant_t* now) 
 
 
 cdef void role_on_whole_log(role_t* r, const instant_t* now) noexcept nogil:
-    if r.unproven and r.state == ROLE_STANDBY:
+    if r.unproven and (r.state == ROLE_STANDBY or role_is_first_start(r)):
         r.unproven = False
         evaluate(r, now)
+
+
+cdef bint role_is_first_start(const role_t* r) noexcept nogil:
+    return r.state == ROLE_STARTING and r.cell_known and r.cell.version == 0 and r.own_last_lsn == 0
 
 
 cdef void role_on_register(role_t* r, uint64_t request_id, register_outcome outcome, const register_value_t* value,
@@ -374,6 +378,8 @@ cdef bint may_claim_at_start(const role_t* r, const instant_t* now) noexcept nog
     cdef uint64_t heard = r.peer.last_heard_mono_ns
     cdef uint64_t silent_since = heard if heard > r.started_at else r.started_at
     if r.cell.version == 0:
+        if r.unproven:
+            return False   # nothing was ever released; but the journal's mark must go first, for the next start to know
         return r.config.preferred or since_at_least(r.started_at, r.config.startup_wait_ns, now)
     if not cell_has(r, r.config.node) or (r.unproven and not log_is_our_own(r)):
         return False
@@ -391,13 +397,8 @@ cdef bint may_claim_at_start(const role_t* r, const instant_t* now) noexcept nog
 
 
 cdef bint log_is_our_own(const role_t* r) noexcept nogil:
-    """Of a new log: we are the register's last primary, and wrote in its epoch, so it is no log that was lost; or
-    we won the first epoch and died before the first record."""
-    if r.cell.primary != r.config.node:
-        return False
-    if r.own_last_lsn:
-        return r.own_last_epoch == r.cell.epoch
-    return r.cell.epoch == 1 and not cell_has(r, r.config.peer)
+    """Of a new log: we are the register's last primary, and wrote in its epoch, so it is no log that was lost."""
+    return r.cell.primary == r.config.node and r.own_last_lsn != 0 and r.own_last_epoch == r.cell.epoch
 
 
 cdef bint own_log_leads(const role_t* r) noexcept nogil:

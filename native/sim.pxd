@@ -137,7 +137,7 @@ cdef struct simnode_t:
     bint new_log                   # mark on the disk
     bint moved_away                # its journal, and no primary has filled the new one yet
     bint damaged                   # a bit of its journal has changed, and nobody has looked yet
-    uint64_t settled_lsn           # the mark goes when this is flushed; 0: not
+    uint64_t settled_lsn           # 1 + what must be flushed before the mark goes; 0: it stays
     uint64_t stalled_until         # the disk
     uint64_t full_until
     uint64_t logged_lsn

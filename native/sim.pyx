@@ -180,6 +180,7 @@ cdef class World:
         self.journals[i] = journal
         self.nodes[i].journal = (<Journal>journal).handle
         self.nodes[i].new_log = 1
+        self.nodes[i].journal.unproven = 1
 
     def _furnish_broker(self, uint32_t i, bint refuses_second):
         journal = Journal.memory(segment_bytes=1 << 20, max_records=1 << 15, max_sessions=1, max_seq=1 << 14)
@@ -500,7 +501,7 @@ cdef class World:
         cdef int k
         if self.config.durability != 2:
             s.lost_tail = 1
-        else:
+        elif not s.moved_away:
             for k in range(2):
                 if self.nodes[k].n.sender.epoch == self.cell.epoch and self.cell.in_sync & (1 << i):
                     truth_kept(&self.truth, self.nodes[k].n.released_lsn, kept)
@@ -529,9 +530,10 @@ cdef class World:
             return
         if self.net.now >= s.paused_until and self.net.now >= s.stalled_until:
             journal_flush(s.journal)
-            if s.settled_lsn and s.journal.flushed_lsn >= s.settled_lsn:
+            if s.settled_lsn and s.journal.flushed_lsn + 1 >= s.settled_lsn:
                 s.lost_tail = 0
                 s.new_log = 0
+                s.journal.unproven = 0
                 s.moved_away = 0
                 s.settled_lsn = 0
         queue_push(&self.net.queue, self.net.now + self.config.flush_every_ns, EVENT_FLUSH, i, boot, 0, NULL, 0)
@@ -741,7 +743,7 @@ cdef class World:
             memcpy(&note, message, sizeof(note))
             ring_release(s.n.notes)
             if note.code == NOTE_TAIL_SETTLED:
-                s.settled_lsn = note.b if note.b else 1
+                s.settled_lsn = note.b + 1
             if note.code == NOTE_FLUSH_WANTED or note.code == NOTE_TAIL_SETTLED:
                 queue_push(&self.net.queue, self.net.now + 500000, EVENT_FLUSH, i, s.boot, 0, NULL, 0)
             if self.tracing:

@@ -212,9 +212,18 @@ def test_peer_with_a_log_stops_a_first_start() -> None:
     assert node.quiet()
 
 
+def test_a_first_start_waits_until_the_journal_is_known_to_be_the_first_one() -> None:
+    node = starting(EMPTY, preferred=True, new_log=True)
+    assert node.quiet()
+    node.role.on_whole_log(node.now)
+    assert node.claims().desired.epoch == 1
+
+
 @pytest.mark.parametrize("in_sync", [(A,), (A, B)])
-def test_a_node_whose_log_was_lost_does_not_act_for_it(in_sync: tuple[int, ...]) -> None:
-    node = starting(Cell(7, 5, A, mask(*in_sync)), new_log=True)
+@pytest.mark.parametrize("epoch", [1, 5])
+def test_a_node_whose_log_was_lost_does_not_act_for_it(in_sync: tuple[int, ...], epoch: int) -> None:
+    node = starting(Cell(7, epoch, A, mask(*in_sync)), new_log=True)
+    node.role.on_whole_log(node.now)
     node.passes(2 * STARTUP / MS)
     assert node.role.state is State.STARTING
     assert node.role.cause is Cause.NEW_LOG
