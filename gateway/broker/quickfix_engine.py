@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -101,7 +103,8 @@ class BrokerApplication(fix.Application):  # type: ignore[misc]
 
 
 def run_quickfix(options: BrokerOptions) -> None:
-    """Serves until SIGTERM or SIGINT. Raises GatewayError: cannot listen, or the store cannot be used."""
+    """Serves until SIGTERM or SIGINT, then ends the process. Raises GatewayError: cannot listen, or the store cannot be
+    used."""
     ledger = Ledger(options.ledger)
     desks = {fix.SessionID(*identity).toString(): Desk(identity, options, ledger) for identity in options.sessions}
     with tempfile.TemporaryDirectory() as scratch:
@@ -125,6 +128,10 @@ def run_quickfix(options: BrokerOptions) -> None:
             pass
         acceptor.stop()
     ledger.close()
+    # The binding's objects do not survive the interpreter's end: now and then it would be a segmentation fault.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _settings(options: BrokerOptions, store: Path) -> str:
