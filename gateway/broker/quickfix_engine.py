@@ -21,6 +21,7 @@ from gateway.fix.fields import Fields, decode_fields
 
 log = structlog.get_logger("broker")
 
+LOGOUT_TIMEOUT_S = 2.0
 HEADER = """\
 [DEFAULT]
 ConnectionType=acceptor
@@ -126,12 +127,22 @@ def run_quickfix(options: BrokerOptions) -> None:
             signal.signal(number, lambda *_: stopped.set())
         while not stopped.wait(0.1):
             pass
-        acceptor.stop()
+        _log_out(options)
     ledger.close()
-    # The binding's objects do not survive the interpreter's end: now and then it would be a segmentation fault.
+    # The binding survives neither a stop nor the interpreter's end: now and then it would be a segmentation fault.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
+
+
+def _log_out(options: BrokerOptions) -> None:
+    """Asks each session to log out, which it does on the engine's own thread, and waits a while for it."""
+    sessions = [fix.Session.lookupSession(fix.SessionID(*identity)) for identity in options.sessions]
+    for session in sessions:
+        session.logout("broker stops")
+    deadline = time.monotonic() + LOGOUT_TIMEOUT_S
+    while any(session.isLoggedOn() for session in sessions) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def _settings(options: BrokerOptions, store: Path) -> str:
