@@ -10,6 +10,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 cdef enum:
     TEMPLATE_BYTES = 512
     TIMESTAMP_BYTES = 27   # YYYYMMDD-HH:MM:SS.nnnnnnnnn
+    MAX_MSG_TYPE_BYTES = 8
 
 
 cdef enum encode_status:

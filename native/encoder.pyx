@@ -15,7 +15,6 @@ from .tags cimport SOH, TAG_LAST_MSG_SEQ_NUM_PROCESSED, TAG_ORIG_SENDING_TIME, T
 cdef enum:
     TRAILER_BYTES = 7
     MAX_SEQ_DIGITS = 20
-    MAX_MSG_TYPE_BYTES = 8
     MAX_OVERHEAD_BYTES = 160       # 9, 35, 34, 52, 43, 122, 369 and the trailer, each at its longest
     SECONDS_PART_BYTES = 17        # YYYYMMDD-HH:MM:SS
     RESEND_FIELDS = 1024

@@ -67,7 +67,7 @@ cdef enum note_code:
     # another version, that << 8 | ours
     NOTE_DATAGRAMS_DROPPED = 29
     NOTE_TURNED_AWAY = 32       # session; a counterparty that has connected may not log on now
-    NOTE_NOT_PASSED_ON = 31     # session; record b is too large for the client's session: c bytes
+    NOTE_NOT_PASSED_ON = 31     # session; record b is too large or odd for the client's session: c bytes
     NOTE_FILL_LOGON = 30        # session; a: attempt, b: MsgSeqNum, c: SendingTime (ns); node_fill_logon answers
     # a lost tail is made good, a new log filled: the journal's marks of it may go once LSN b is on disk
     NOTE_TAIL_SETTLED = 26

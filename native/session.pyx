@@ -16,8 +16,8 @@ from libc.string cimport memchr, memcmp, memcpy, memmove, memset, strlen
 
 from .clientwire cimport FATE_GAP_FILLED, FATE_RESENT
 from .dictionary cimport CHECK_ALL, CHECK_UNKNOWN_MESSAGES, Dictionary, dictionary_t, dictionary_validate
-from .encoder cimport (TIMESTAMP_BYTES, encode_bound, encode_message, encode_resend, encode_t, template_init,
-                       write_uint, write_utc_timestamp)
+from .encoder cimport (MAX_MSG_TYPE_BYTES, TIMESTAMP_BYTES, encode_bound, encode_message, encode_resend, encode_t,
+                       template_init, write_uint, write_utc_timestamp)
 from .fixbody cimport BODY_BYTES, body_char, body_raw, body_t, body_text, body_uint
 from .journal cimport DIRECTION_OUT, Journal, journal_commit, journal_find, journal_reserve, journal_t
 from .parser cimport (GARBLED_FIELD, MAX_MESSAGE_BYTES, PARSE_GARBLED, PARSE_INCOMPLETE, field_is, field_t, field_uint,

@@ -11,7 +11,7 @@ cdef send_status session_send_application(session_t* s, const uint8_t* msg_type,
     memcpy(&packed, msg_type, min(msg_type_length, 4))
     if not session_ready_for(s, packed):
         return SEND_NOT_READY
-    if encode_bound(&s.header, body_length) > s.config.max_message_bytes:
+    if encode_bound(&s.header, body_length) > s.config.max_message_bytes or msg_type_length > MAX_MSG_TYPE_BYTES:
         return SEND_TOO_LARGE
     if tx_room(&p.tx) <= ROOM_FOR_SESSION:
         return SEND_TX_FULL

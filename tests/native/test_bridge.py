@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.native.driven import DrivenNode
-from gateway.native.encoder import Template
+from gateway.native.encoder import utc_timestamp
 from gateway.native.journal import Journal
 from gateway.native.node import Node
 from tests.fuzz.rig import KEY, MS, PAIR, Cell, Clock
@@ -127,8 +127,10 @@ class Stage:
     def encode(self, session: int, ahead: int, msg_type: str, body: bytes) -> bytes:
         target = "OMS" if session == self.oms else "BROKER"
         seq = self.owner.status()["sessions"][session]["next_in"] + ahead
-        template = Template(b"FIX.4.4", f"49={target}\x0156=GW\x01".encode())
-        return template.encode(msg_type.encode(), seq, self.clock.wall_ns, body)
+        stamp = utc_timestamp(self.clock.wall_ns).decode()
+        content = f"35={msg_type}\x0149={target}\x0156=GW\x0134={seq}\x0152={stamp}\x01".encode() + body
+        raw = b"8=FIX.4.4\x019=%d\x01" % len(content) + content
+        return raw + b"10=%03d\x01" % (sum(raw) % 256)
 
     def say(self, session: int, msg_type: str, *fields: tuple[int, object]) -> None:
         self.say_all(session, (msg_type, *fields))
@@ -352,3 +354,13 @@ def test_the_tail_of_an_async_session_is_told_when_it_is_refused():
     stage.turn()
     assert stage.at_broker() == []
     assert [m[11] for m in stage.told() if m[35] == "8"] == ["again"]
+
+
+def test_a_message_that_can_never_be_passed_on_blocks_nothing():
+    stage = ready()
+    stage.ask((11, "a"), *ORDER)
+    stage.say(stage.broker, "UNHEARDOF", (11, "a"))
+    stage.say(stage.broker, "8", (37, "o"), (11, "a"), (17, "e"), (150, "F"), (39, "2"))
+    stage.turn()
+    assert stage.outcomes() == [("a", "2")]
+    assert [n.code for n in stage.owner.take_notes()].count("not_passed_on") == 1
