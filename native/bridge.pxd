@@ -27,6 +27,7 @@ cdef struct bridge_t:
     uint64_t first               # pending[first % MAX_PENDING] is the oldest
     uint64_t end
     uint64_t passed_lsn          # the latest record that was passed on
+    uint32_t patience            # orders to refuse before it is looked again whether there is room
     # Of the present primary.
     uint64_t next                # the first that was not submitted by this primary
     uint64_t inherited           # those before it may have been sent by a predecessor

@@ -21,6 +21,7 @@ from .parser cimport MAX_MESSAGE_BYTES, field_t, find_field, message_t, parse_me
 from .record cimport record_header_t, record_payload, record_payload_length
 
 cdef enum:
+    REFUSED_AT_ONCE = 1024           # orders, while there is no room for one
     MAX_COPIED_BYTES = 100           # of a field of a message that is refused: a refusal is whole, whatever it refuses
     TAG_CLORDID = 11
     TAG_CUM_QTY = 14
@@ -69,6 +70,7 @@ cdef void bridge_free(bridge_t* b) noexcept nogil:
 cdef void bridge_forget(bridge_t* b) noexcept nogil:
     b.first = b.end = b.next = b.inherited = 0
     b.passed_lsn = 0
+    b.patience = 0
     b.cursor = 1
 
 
@@ -81,6 +83,8 @@ cdef void bridge_apply(bridge_t* b, const record_header_t* record, const message
         return                       # a repeat: it has its outcome
     bridge_sweep(b, orders, journal)
     if b.end - b.first == MAX_PENDING:
+        drop_latest(b, orders, journal)
+    if b.end - b.first == MAX_PENDING:
         squeeze(b, orders, journal)
     if b.end - b.first == MAX_PENDING:
         b.first += 1                 # no primary lets it come to that
@@ -89,9 +93,25 @@ cdef void bridge_apply(bridge_t* b, const record_header_t* record, const message
 
 
 cdef bint bridge_has_room(bridge_t* b, order_table_t* orders, journal_t* journal) noexcept nogil:
+    if b.end - b.first < MAX_PENDING:
+        b.patience = 0
+        return 1
+    if b.patience:
+        b.patience -= 1
+        return 0
+    squeeze(b, orders, journal)
     if b.end - b.first == MAX_PENDING:
-        squeeze(b, orders, journal)
-    return b.end - b.first < MAX_PENDING
+        b.patience = REFUSED_AT_ONCE
+        return 0
+    return 1
+
+
+cdef void drop_latest(bridge_t* b, order_table_t* orders, journal_t* journal) noexcept nogil:
+    """What was refused for want of room goes first: it costs nothing to find."""
+    while b.end > b.first and is_settled(b, orders, journal_at(journal, b.pending[(b.end - 1) % MAX_PENDING])):
+        b.end -= 1
+    b.next = min(b.next, b.end)
+    b.inherited = min(b.inherited, b.end)
 
 
 cdef void squeeze(bridge_t* b, order_table_t* orders, journal_t* journal) noexcept nogil:

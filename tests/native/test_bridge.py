@@ -364,3 +364,23 @@ def test_a_message_that_can_never_be_passed_on_blocks_nothing():
     stage.turn()
     assert stage.outcomes() == [("a", "2")]
     assert [n.code for n in stage.owner.take_notes()].count("not_passed_on") == 1
+
+
+def test_orders_that_wait_are_bounded_and_each_has_its_outcome():
+    stage = Stage()
+    stage.log_on(stage.oms)
+    many = 17_500
+    for first in range(0, many, 500):
+        stage.say_all(stage.oms, *(("D", (11, i)) for i in range(first, first + 500)))
+        stage.turn()
+    refused = [m[11] for m in stage.told()]
+    assert 0 < len(refused) <= many - (1 << 14) + 1
+    assert {m[58] for m in stage.told()} == {"gateway: too much is waiting already"}
+    stage.die()
+    stage.live()
+    stage.log_on(stage.broker)
+    stage.log_on(stage.oms)
+    for _ in range(40):
+        stage.turn()
+    assert sorted(stage.at_broker() + refused, key=int) == [str(i) for i in range(many)]
+    assert stage.told() == []
