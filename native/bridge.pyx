@@ -172,10 +172,14 @@ cdef bint names_new_order(uint32_t msg_type) noexcept nogil:
 
 
 cdef const field_t* new_clordid(const message_t* message) noexcept nogil:
+    cdef const field_t* id = whole_clordid(message) if names_new_order(message.msg_type) else NULL
+    return id if id is not NULL and id - message.fields < MAX_SCANNED_FIELDS else NULL
+
+
+cdef const field_t* whole_clordid(const message_t* message) noexcept nogil:
     cdef const field_t* id = find_field(message, TAG_CLORDID, 3)
     cdef uint32_t i
-    if (not names_new_order(message.msg_type) or id is NULL or id.length == 0 or id.length > MAX_CLORDID_BYTES
-            or id - message.fields >= MAX_SCANNED_FIELDS):
+    if id is NULL or id.length == 0 or id.length > MAX_CLORDID_BYTES:
         return NULL
     for i in range(id.length):
         if not 0x20 <= message.data[id.offset + i] <= 0x7E:

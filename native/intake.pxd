@@ -92,7 +92,8 @@ cdef void intake_init(intake_t* t, replica_t* replica, uint64_t window_records) 
 cdef int intake_add_session(intake_t* t, uint16_t session, bint hold_when_not_ready) noexcept nogil
 cdef void intake_free(intake_t* t) noexcept nogil
 cdef intake_verdict intake_submit(intake_t* t, submission_t* s, const instant_t* now) noexcept nogil
-# Refuses a new order of a client's own FIX session, also while the intake is closed. 0, or -1: no space.
+# Refuses a message of a client's own FIX session, also while the intake is closed; s.clordid is the caller's to set.
+# 0, or -1: no space.
 cdef int intake_refuse(intake_t* t, submission_t* s, uint8_t reason, const instant_t* now) noexcept nogil
 # Numbers what was held and may go now; the number of orders that left.
 cdef uint32_t intake_drain(intake_t* t, uint16_t session, const instant_t* now) noexcept nogil

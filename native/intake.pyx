@@ -92,7 +92,6 @@ cdef intake_verdict intake_submit(intake_t* t, submission_t* s, const instant_t*
 
 
 cdef int intake_refuse(intake_t* t, submission_t* s, uint8_t reason, const instant_t* now) noexcept nogil:
-    inspect(t, s)
     t.refused += 1
     return log_refusal(t, s, reason, now)
 

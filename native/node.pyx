@@ -13,7 +13,8 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset, strlen
 
 from .bridge cimport (MAX_PENDING, bridge_fields, bridge_has_room, bridge_init, bridge_promote, bridge_refusal,
-                      bridge_sweep, bridge_t, names_new_order, new_clordid, refusal_text)
+                      bridge_sweep, bridge_t, names_new_order, new_clordid, refusal_text,
+                      whole_clordid)
 from .clientwire cimport (CLIENT_PROTOCOL_VERSION, ERROR_FENCED, ERROR_LOGIN, ERROR_PROTOCOL, ERROR_TOO_SLOW,
                           ERROR_VERSION, FRAME_CHECKPOINT, FRAME_CHECKPOINT_VALUE, FRAME_ERROR, FRAME_FETCH,
                           FRAME_HEADER_BYTES, FRAME_HELD, FRAME_LOGIN, FRAME_ORDER_STATE, FRAME_PING, FRAME_PONG,

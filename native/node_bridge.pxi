@@ -26,38 +26,50 @@ cdef bint pass_orders_on(node_t* n, uint16_t session, const instant_t* now) noex
 
 cdef void pass_message_on(void* context, session_t* session, const message_t* message,
                           const record_header_t* record) noexcept nogil:
-    """A message without a ClOrdID of its own, a status request for example: at once or not at all. Said no to at once
-    too, since no record says so."""
+    """A message without a ClOrdID of its own, a status request for example: at once or not at all."""
     cdef node_t* n = <node_t*>context
     cdef uint16_t i = session.config.index
     cdef submission_t s
     cdef const field_t* id = find_field(message, TAG_CL_ORD_ID, 3)
     cdef intake_verdict verdict
+    cdef bint blocked
     if new_clordid(message) is not NULL:
-        make_room(n, i, record)       # pending: pass_orders_on
+        make_room(n, i, message, record)      # pending: pass_orders_on
+        return
+    blocked = not pass_orders_on(n, i, &n.now)       # it may be about one of them
+    if not submission_of(n, i, record, &s):
         return
     if names_new_order(message.msg_type):
-        refuse_to(n, i, message, REJECT_NO_CLORDID if id is NULL or not 0 < id.length <= MAX_CLORDID_BYTES
-                  else REJECT_MALFORMED, record.lsn, 0)
+        refuse_at_once(n, &s, message, REJECT_NO_CLORDID if id is NULL or not 0 < id.length <= MAX_CLORDID_BYTES
+                       else REJECT_MALFORMED)
         return
-    if not pass_orders_on(n, i, &n.now):      # it may be about one of them
-        refuse_to(n, i, message, REJECT_NOT_READY, record.lsn, 0)
-        return
-    if not submission_of(n, i, record, &s):
+    if blocked:
+        refuse_at_once(n, &s, message, REJECT_NOT_READY)
         return
     verdict = intake_submit(&n.intake, &s, &n.now)
     if verdict == INTAKE_REFUSED_UNLOGGED or verdict == INTAKE_COME_AGAIN:
-        refuse_to(n, i, message, s.reason if s.reason else REJECT_NOT_READY, record.lsn, 0)
+        refuse_at_once(n, &s, message, s.reason if s.reason else REJECT_NOT_READY)
 
 
-cdef void make_room(node_t* n, uint16_t session, const record_header_t* record) noexcept nogil:
+cdef void refuse_at_once(node_t* n, submission_t* s, const message_t* message, uint8_t reason) noexcept nogil:
+    """In the log, so that it is told whatever becomes of the connection and of this node."""
+    cdef const field_t* id = whole_clordid(message)
+    s.clordid = message.data + id.offset if id is not NULL else NULL
+    s.clordid_length = id.length if id is not NULL else 0
+    if (id is NULL or not names_new_order(message.msg_type)
+            or orders_by_client(&n.replica.orders, s.client, s.clordid, s.clordid_length) is NULL):
+        intake_refuse(&n.intake, s, reason, &n.now)
+
+
+cdef void make_room(node_t* n, uint16_t session, const message_t* message,
+                    const record_header_t* record) noexcept nogil:
     """The order in `record` is refused at once when none after it could be remembered until it has an outcome."""
     cdef submission_t s
     replica_catch_up(&n.replica)
     if bridge_has_room(&n.replica.bridges[session], &n.replica.orders, n.journal):
         return
     if submission_of(n, session, record, &s) and not (s.again and n.intake.sessions[s.session].lossy):
-        intake_refuse(&n.intake, &s, REJECT_BACK_PRESSURE, &n.now)
+        refuse_at_once(n, &s, message, REJECT_BACK_PRESSURE)
 
 
 cdef bint submission_of(node_t* n, uint16_t session, const record_header_t* record, submission_t* s) noexcept nogil:
