@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from gateway.native.driven import DrivenNode
@@ -384,3 +386,90 @@ def test_orders_that_wait_are_bounded_and_each_has_its_outcome():
         stage.turn()
     assert sorted(stage.at_broker() + refused, key=int) == [str(i) for i in range(many)]
     assert stage.told() == []
+
+
+class Lives:
+    """One log through many lives: whatever the OMS and the broker do, and whenever the node dies."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.stage = Stage(oms=self.random.choice([0, 1]))
+        self.asked: list[str] = []
+        self.at_broker: list[str] = []
+        self.told: list[Fields] = []
+        self.working: list[str] = []
+        self.executed = 0
+
+    def step(self) -> None:
+        """Something happens."""
+        stage, r, chance = self.stage, self.random, self.random.random()
+        if chance < 0.06:
+            stage.die()
+            stage.live(pause_s=r.choice([0, 0, 1, 30, 100]))
+        elif chance < 0.16:
+            self.log_on()
+        elif chance < 0.2 and stage.up:
+            stage.hang_up(r.choice(sorted(stage.up)))
+        elif chance < 0.22 and stage.oms not in stage.up:
+            stage.node.session_command(stage.oms, RESET)
+            stage.turn()
+        elif chance < 0.3:
+            stage.pass_time(r.choice([0.1, 5, 25]))
+        elif chance < 0.7 and stage.oms in stage.up:
+            stage.say_all(stage.oms, *(self.message() for _ in range(r.randint(1, 4))))
+            stage.turn()
+        elif stage.broker in stage.up and self.working:
+            self.execute(r.choice(self.working))
+        self.collect()
+
+    def log_on(self) -> None:
+        for session in (0, 1):
+            if session in self.stage.up and self.stage.state(session) != "READY":
+                self.stage.hang_up(session)
+            if session not in self.stage.up:
+                self.stage.log_on(session)
+
+    def message(self) -> tuple:
+        r, kind = self.random, self.random.random()
+        earlier = r.choice(self.asked) if self.asked else "none"
+        if kind < 0.7 or not self.asked:
+            self.asked.append(f"o{len(self.asked)}")
+            if kind < 0.1:
+                return "F", (11, self.asked[-1]), (41, earlier), (55, "ABC"), (54, 1)
+            more = r.choice([[], [], [(128, "NOWHERE")], [(58, "x" * 30000)], [(97, "Y")]])
+            many = [(7000 + i, "y") for i in range(r.choice([0, 0, 0, 10, 600, 2100]))]
+            return "D", (11, self.asked[-1]), *ORDER, *more, *many
+        if kind < 0.8:
+            return "H", (11, earlier), (55, "ABC")
+        if kind < 0.9:
+            return "D", (11, earlier), (97, "Y"), *ORDER
+        return "D", (11, r.choice([b"\xff", b"z" * 65, b""])), *ORDER
+
+    def execute(self, cl_ord_id: str) -> None:
+        self.executed += 1
+        fields = ((37, "o"), (11, cl_ord_id), (17, f"e{self.executed}"), (150, "F"), (39, "1"))
+        self.stage.say(self.stage.broker, "8", *fields)
+
+    def collect(self) -> None:
+        self.stage.turn()
+        orders = self.stage.at_broker()
+        self.working += orders
+        self.at_broker += orders + self.stage.at_broker("F")
+        self.told += self.stage.told()
+        self.stage.heard = {0: [], 1: []}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_through_many_lives_each_order_has_one_outcome_and_each_execution_comes_once(seed: int):
+    lives = Lives(seed)
+    for _ in range(150):
+        lives.step()
+    for _ in range(3):
+        lives.stage.pass_time(HOLD_S / 2)
+        lives.log_on()
+        lives.collect()
+    passed = [m[17] for m in lives.told if m[35] == "8" and not m[17].startswith("GW")]
+    assert passed == [f"e{i + 1}" for i in range(lives.executed)]
+    known = set(lives.asked)
+    refused = [m[11] for m in lives.told if m.get(39) == "8" and m.get(103) != "6" and m.get(11) in known]
+    assert sorted(lives.at_broker + refused) == sorted(lives.asked)
