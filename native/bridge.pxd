@@ -52,7 +52,7 @@ cdef bint names_new_order(uint32_t msg_type) noexcept nogil
 cdef const field_t* whole_clordid(const message_t* message) noexcept nogil
 # The ClOrdID by which an order is pending; NULL: it names nothing new, or has none that can be logged.
 cdef const field_t* new_clordid(const message_t* message) noexcept nogil
-# The message's fields without the standard header and trailer, in their order; their length, 0: more than `capacity`.
+# The message's fields without the standard header and trailer, in their order; their length, 0: they cannot be.
 cdef uint32_t bridge_fields(const message_t* message, uint8_t* place, uint32_t capacity) noexcept nogil
 # Says no to a message: ExecutionReport (8), OrderCancelReject (9), BusinessMessageReject (j) or Reject (3), by the
 # message and the version of FIX. `reason`: a reject_reason; `id`: unique, for ExecID (17). The MsgType.

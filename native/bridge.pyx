@@ -19,6 +19,7 @@ from .journal cimport journal_at, journal_t
 from .orders cimport order_table_t, orders_by_client
 from .parser cimport MAX_MESSAGE_BYTES, field_t, find_field, message_t, parse_message
 from .record cimport record_header_t, record_payload, record_payload_length
+from .tags cimport data_tag_after
 
 cdef enum:
     REFUSED_AT_ONCE = 1024           # orders, while there is no room for one
@@ -198,6 +199,11 @@ cdef bint is_header_or_trailer(uint32_t tag) noexcept nogil:
             or 627 <= tag <= 630 or tag == 1128 or tag == 1129 or tag == 1156)
 
 
+cdef bint promises_data(uint32_t tag) noexcept nogil:
+    """A length in the body: without what follows it, it would be that of another field."""
+    return data_tag_after(tag) != 0 and not is_header_or_trailer(tag)
+
+
 cdef uint32_t bridge_fields(const message_t* message, uint8_t* place, uint32_t capacity) noexcept nogil:
     cdef const field_t* field
     cdef uint32_t i
@@ -209,6 +215,8 @@ cdef uint32_t bridge_fields(const message_t* message, uint8_t* place, uint32_t c
         field = &message.fields[i]
         end = field.offset + field.length + 1
         if is_header_or_trailer(field.tag):
+            if i > 0 and promises_data(message.fields[i - 1].tag):
+                return 0
             start = end
             continue
         if i + 1 < message.field_count and not is_header_or_trailer(message.fields[i + 1].tag):

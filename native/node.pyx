@@ -40,8 +40,8 @@ from .intake cimport (INTAKE_COME_AGAIN, INTAKE_HELD, INTAKE_REFUSED_UNLOGGED, I
 from .journal cimport (DIRECTION_OUT, Journal, journal_at, journal_commit, journal_find, journal_reserve,
                        journal_t)
 from .orders cimport (ORDER_IN_DOUBT, ORDER_REFUSED, order_t, orders_by_client, orders_clordid, orders_original)
-from .parser cimport (PARSE_OK, PARSE_TOO_MANY_FIELDS, field_is, field_t, field_uint, find_field, message_t,
-                      parse_message, parse_status)
+from .parser cimport (PARSE_GARBLED, PARSE_OK, PARSE_TOO_MANY_FIELDS, field_is, field_t, field_uint, find_field,
+                      message_t, parse_message, parse_status)
 from .receiver cimport (RECEIVER_DIVERGED, RECEIVER_FOLLOWING, RECEIVER_IDLE, receiver_deadline, receiver_follow,
                         receiver_free, receiver_init, receiver_on_datagram, receiver_poll, receiver_stop,
                         receiver_truncated)

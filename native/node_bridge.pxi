@@ -5,6 +5,7 @@ cdef bint pass_orders_on(node_t* n, uint16_t session, const instant_t* now) noex
     """Submits what came since; what cannot get an outcome in the log now stays where it is. True: all was."""
     cdef bridge_t* b = &n.replica.bridges[session]
     cdef submission_t s
+    cdef message_t message
     cdef const record_header_t* record
     cdef intake_verdict verdict
     replica_catch_up(&n.replica)
@@ -17,7 +18,11 @@ cdef bint pass_orders_on(node_t* n, uint16_t session, const instant_t* now) noex
             continue
         s.again = s.again or b.next < b.inherited
         verdict = intake_submit(&n.intake, &s, now)
-        if verdict == INTAKE_COME_AGAIN or verdict == INTAKE_REFUSED_UNLOGGED:
+        if verdict == INTAKE_COME_AGAIN:
+            return 0
+        # What the intake cannot read has a ClOrdID all the same, and must not stand in the way of others.
+        if verdict == INTAKE_REFUSED_UNLOGGED and (index_passed(n, record, &message) == PARSE_GARBLED
+                                                   or not refuse_at_once(n, &s, &message, s.reason)):
             return 0
         b.next += 1
         replica_catch_up(&n.replica)
@@ -51,14 +56,15 @@ cdef void pass_message_on(void* context, session_t* session, const message_t* me
         refuse_at_once(n, &s, message, s.reason if s.reason else REJECT_NOT_READY)
 
 
-cdef void refuse_at_once(node_t* n, submission_t* s, const message_t* message, uint8_t reason) noexcept nogil:
-    """In the log, so that it is told whatever becomes of the connection and of this node."""
+cdef bint refuse_at_once(node_t* n, submission_t* s, const message_t* message, uint8_t reason) noexcept nogil:
+    """In the log, so that it is told whatever becomes of the connection and of this node. False: no space."""
     cdef const field_t* id = whole_clordid(message)
     s.clordid = message.data + id.offset if id is not NULL else NULL
     s.clordid_length = id.length if id is not NULL else 0
     if (id is NULL or not names_new_order(message.msg_type)
             or orders_by_client(&n.replica.orders, s.client, s.clordid, s.clordid_length) is NULL):
-        intake_refuse(&n.intake, s, reason, &n.now)
+        return intake_refuse(&n.intake, s, reason, &n.now) == 0
+    return 1
 
 
 cdef void make_room(node_t* n, uint16_t session, const message_t* message,
@@ -231,7 +237,10 @@ cdef bint send_passed(node_t* n, uint16_t session, const record_header_t* record
         n.passed[4 + length] = SOH
         size = 5 + length
     length = bridge_fields(message, n.passed + size, MAX_FRAME_BYTES)
-    return length == 0 or number_passed(n, session, message.data + msg_type.offset, msg_type.length, size + length,
+    if length == 0:
+        note(n, NOTE_NOT_PASSED_ON, session, 0, record.lsn, record_payload_length(record))
+        return 1
+    return number_passed(n, session, message.data + msg_type.offset, msg_type.length, size + length,
                                         record.lsn)
 
 

@@ -473,3 +473,16 @@ def test_through_many_lives_each_order_has_one_outcome_and_each_execution_comes_
     known = set(lives.asked)
     refused = [m[11] for m in lives.told if m.get(39) == "8" and m.get(103) != "6" and m.get(11) in known]
     assert sorted(lives.at_broker + refused) == sorted(lives.asked)
+
+
+def test_a_length_is_not_moved_to_other_data():
+    stage = ready()
+    apart = ((95, 5), (57, "desk"), (96, "x"))
+    stage.ask(*apart, (11, "apart"), *ORDER)
+    stage.ask((11, "after"), *ORDER)
+    assert stage.at_broker() == ["after"]
+    assert stage.outcomes() == [("apart", "8")]
+    stage.say(stage.broker, "8", (37, "o"), (11, "after"), (17, "e1"), *apart, (150, "F"), (39, "1"))
+    stage.say(stage.broker, "8", (37, "o"), (11, "after"), (17, "e2"), (150, "F"), (39, "2"))
+    stage.turn()
+    assert stage.outcomes()[1:] == [("after", "2")]
