@@ -246,6 +246,10 @@ class Session(Section):
             raise ValueError(
                 "an acceptor needs `client`, the [[client]] whose orders come in, and `route`, the session they go to"
             )
+        if self.role == "acceptor" and self.mode == "async":
+            raise ValueError(
+                '`mode`: a client\'s own session is "sync": a takeover must not tell it an execution twice'
+            )
         if self.role == "acceptor" and self.logon_hook is not None:
             raise ValueError("`logon_hook` is an initiator's: an acceptor answers a Logon")
         for tag, value in self.logon_fields.items():

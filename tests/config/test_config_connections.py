@@ -125,6 +125,7 @@ def test_an_acceptors_session_is_served_where_the_nodes_listen(tmp_path):
     [
         (acceptor(ACCEPTOR.replace("oms", "nobody")), ["session 'OMS': no client 'nobody'", "there are: "]),
         (acceptor(ACCEPTOR.replace("BROKER", "OMS")), ["`route` 'OMS' is no initiator; there are: BROKER"]),
+        (acceptor(f'{ACCEPTOR}\nmode = "async"'), ['a client\'s own session is "sync"']),
         (acceptor('role = "acceptor"'), ["an acceptor needs `client`", "and `route`"]),
         (acceptor().replace('name = "oms"', 'name = "oms"\nsessions = ["OMS"]'), ["client 'oms' may not use `route`"]),
         (acceptor(node=""), ["node.a.fix_listen is missing: session 'OMS' is an acceptor's"]),
