@@ -130,8 +130,9 @@ cdef struct role_t:
     uint8_t primary
     bint intake                      # orders may be numbered (primary, not handing over)
     bint skip_ahead                  # promoted without the whole log (act alone): skip numbers and reconcile
-    # config.lost_tail, until a primary has declared us in sync again or we were promoted (and skipped ahead). The owner
-    # keeps the mark on disk for as long: a mere restart of the process does not bring the tail back.
+    # config.lost_tail, until a primary has declared us in sync again, we hold all that it had released
+    # (role_on_whole_log), or we were promoted (and skipped ahead). The owner keeps the mark on disk for as long: a mere
+    # restart of the process does not bring the tail back.
     bint tail_suspect
     # config.new_log, until it has held all that the primary had released (role_on_whole_log), or we were promoted
     bint unproven

@@ -124,9 +124,12 @@ cdef void role_on_handover(role_t* r, uint32_t new_epoch, const instant_t* now) 
 
 
 cdef void role_on_whole_log(role_t* r, const instant_t* now) noexcept nogil:
-    if r.unproven and (r.state == ROLE_STANDBY or role_is_first_start(r)):
-        r.unproven = False
-        evaluate(r, now)
+    if r.state != ROLE_STANDBY and not (r.unproven and role_is_first_start(r)):
+        return
+    r.unproven = False
+    if r.state == ROLE_STANDBY:
+        r.tail_suspect = False   # what was lost has come again, whether the register was seen to say so or not
+    evaluate(r, now)
 
 
 cdef bint role_is_first_start(const role_t* r) noexcept nogil:
