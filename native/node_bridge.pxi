@@ -240,8 +240,7 @@ cdef bint send_passed(node_t* n, uint16_t session, const record_header_t* record
     if length == 0:
         note(n, NOTE_NOT_PASSED_ON, session, 0, record.lsn, record_payload_length(record))
         return 1
-    return number_passed(n, session, message.data + msg_type.offset, msg_type.length, size + length,
-                                        record.lsn)
+    return number_passed(n, session, message.data + msg_type.offset, msg_type.length, size + length, record.lsn)
 
 
 cdef bint refuse_to(node_t* n, uint16_t session, const message_t* message, uint8_t reason, uint64_t id,
