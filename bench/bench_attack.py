@@ -18,7 +18,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.conftest import Distribution
-from bench.probed_pair import probed_pair
+from gateway.bench.probed_pair import probed_pair
 from gateway.config import load_config
 from tests.support.flood import may_flood
 

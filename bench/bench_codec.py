@@ -4,7 +4,7 @@ Run: pytest bench/bench_codec.py. The figures are medians over the rounds of the
 """
 
 from bench.conftest import Distribution
-from bench.messages import BEGIN_STRING, EXECUTION, ORDER, SENDER, TARGET, WALL_NS
+from gateway.bench.messages import BEGIN_STRING, EXECUTION, ORDER, SENDER, TARGET, WALL_NS
 from gateway.native.encoder import Template
 from gateway.native.parser import measure_parse, parse
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.conftest import Distribution
-from bench.messages import BEGIN_STRING, EXECUTION, SENDER, TARGET, WALL_NS
+from gateway.bench.messages import BEGIN_STRING, EXECUTION, SENDER, TARGET, WALL_NS
 from gateway.fix.builtin import CHECKS, builtin_dictionary
 from gateway.fix.dictionary import dictionary_in
 from gateway.native.dictionary import Dictionary

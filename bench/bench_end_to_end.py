@@ -14,9 +14,9 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.conftest import Distribution
-from bench.forwarders import measure_forwarder
-from bench.probed_pair import probed_pair
-from bench.quickfix_pair import quickfix_round_trips
+from gateway.bench.forwarders import measure_forwarder
+from gateway.bench.probed_pair import probed_pair
+from gateway.bench.quickfix_pair import quickfix_round_trips
 
 ORDERS = 20_000
 WARM_UP = 3_000

@@ -16,7 +16,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.conftest import Distribution
-from bench.probed_pair import probed_pair
+from gateway.bench.probed_pair import probed_pair
 from gateway.demo.world import LOOPBACK, free_ports, write_secret
 from gateway.native.datagram import Channel
 from gateway.native.journal import Journal

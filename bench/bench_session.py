@@ -6,7 +6,7 @@ logged; averaged over reads of four messages.
 """
 
 from bench.conftest import Distribution
-from bench.messages import BEGIN_STRING, CL_ORD_ID, EXECUTION, ORDER, SENDER, TARGET, WALL_NS
+from gateway.bench.messages import BEGIN_STRING, CL_ORD_ID, EXECUTION, ORDER, SENDER, TARGET, WALL_NS
 from gateway.native.journal import Journal
 from gateway.native.session import Session
 from gateway.native.timing import measure_receive, measure_send

@@ -1,6 +1,7 @@
 """QuickFIX's own initiator and acceptor, each a process, with file stores and no logs, through its Python package.
 
-`python -m bench.quickfix_pair PORT DIRECTORY` is the acceptor: it answers each NewOrderSingle with an ExecutionReport.
+`python -m gateway.bench.quickfix_pair PORT DIRECTORY` is the acceptor: it answers each NewOrderSingle with an
+ExecutionReport. Imported only where the quickfix package is wanted.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import quickfix as fix
 
@@ -39,7 +41,7 @@ EXECUTION = {
 }  # fmt: skip
 
 
-class Application(fix.Application):
+class Application(fix.Application):  # type: ignore[misc]
     """What both sides share."""
 
     # ruff: noqa: D102 - the methods are QuickFIX's callbacks
@@ -85,7 +87,7 @@ def quickfix_round_trips(directory: Path, count: int, warm_up: int) -> list[int]
     """ns from handing an order to the initiator to its application's callback with the execution, for each order."""
     (port,) = free_ports(1)
     acceptor = subprocess.Popen(
-        [sys.executable, "-m", "bench.quickfix_pair", str(port), str(directory)], stdin=subprocess.PIPE
+        [sys.executable, "-m", "gateway.bench.quickfix_pair", str(port), str(directory)], stdin=subprocess.PIPE
     )
     strategy = Strategy()
     place = f"SocketConnectHost={LOOPBACK}\nSocketConnectPort={port}\nReconnectInterval=1"
@@ -113,7 +115,10 @@ def _message(msg_type: str, fields: dict[int, str]) -> fix.Message:
     return message
 
 
-def _engine(engine, application, kind, place, directory, sender, target):
+def _engine(
+    engine: Any, application: Application, kind: str, place: str, directory: Path, sender: str, target: str
+) -> tuple[Any, tuple[Any, ...]]:
+    """The engine, and what must outlive it."""
     path = directory / f"{kind}.cfg"
     store = directory / f"{kind}-store"
     path.write_text(

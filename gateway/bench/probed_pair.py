@@ -15,7 +15,7 @@ from pathlib import Path
 
 import orjson
 
-from bench.messages import CL_ORD_ID, EXECUTION, ORDER_FIELDS
+from gateway.bench.messages import CL_ORD_ID, EXECUTION, ORDER_FIELDS
 from gateway.client.address import parse_address
 from gateway.config import load_config
 from gateway.demo.world import BEGIN_STRING, CLIENT, LOOPBACK, SENDER, TARGET, World

@@ -15,7 +15,7 @@ from multiprocessing import get_context
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.messages import EXECUTION, ORDER
+from gateway.bench.messages import EXECUTION, ORDER
 from gateway.native.forwarder import echo, forward, measure_forward
 
 LOOPBACK = "127.0.0.1"

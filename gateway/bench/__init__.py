@@ -1,0 +1,1 @@
+"""`gateway bench`: the latency benchmarks, for the user's own host. The product's other packages never import it."""
