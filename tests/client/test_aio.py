@@ -25,10 +25,10 @@ from gateway.client import (
     WaitTimeout,
 )
 from gateway.native import clientwire as wire
+from tests.support.waiting import PATIENCE_S, wait_until
 
 ORDER = Order(symbol="AAPL", side=Side.BUY, quantity=100, price="190.25")
 REPORT = b"8=FIX.4.4\x019=5\x0135=8\x0111=%b\x0139=0\x0110=000\x01"
-PATIENCE_S = 10
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -60,12 +60,6 @@ async def world(**options: Any) -> AsyncIterator[tuple[AsyncClient, FakeNode, Fa
         await b.stop()
 
 
-async def wait_for(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():
-            await asyncio.sleep(0.002)
-
-
 async def next_message(client: AsyncClient) -> Message:
     while True:
         event = await client.next(PATIENCE_S)
@@ -87,7 +81,7 @@ def test_a_submission_is_accepted_with_its_number(run: Run) -> None:
 def test_pending_submissions_are_handed_to_the_new_primary_in_order(run: Run) -> None:
     async def story() -> None:
         async with world() as (client, a, b):
-            await wait_for(lambda: b.connections)
+            await wait_until(lambda: b.connections, "node b has a connection")
             a.forget = True
             submissions = [await client.send(SESSION_NAME, ORDER, f"o{i}") for i in range(20)]
             await a.stop()
@@ -102,7 +96,7 @@ def test_pending_submissions_are_handed_to_the_new_primary_in_order(run: Run) ->
 def test_messages_are_delivered_once_across_a_failover(run: Run) -> None:
     async def story() -> None:
         async with world() as (client, a, b):
-            await wait_for(lambda: b.connections)
+            await wait_until(lambda: b.connections, "node b has a connection")
             for i in range(5):
                 a.deliver(REPORT % b"x%d" % i)
             assert [(await next_message(client)).seq for _ in range(5)] == [1, 2, 3, 4, 5]
@@ -125,7 +119,7 @@ def test_events_can_be_iterated_until_the_client_closes(run: Run) -> None:
                     events.append(event)  # noqa: PERF401 - the test is about the loop
 
             reader = asyncio.create_task(read())
-            await wait_for(lambda: events)
+            await wait_until(lambda: events, "an event has come")
             await client.close()
             await reader
             assert isinstance(events[0], Connected)
@@ -154,7 +148,7 @@ def test_a_reader_that_stops_reading_makes_the_client_stop_too(run: Run) -> None
             count, big = 1500, REPORT % (b"x" * 4000)
             for _ in range(count):
                 a.deliver(big)
-            await wait_for(lambda: client._paused)
+            await wait_until(lambda: client._paused, "the client has stopped reading")
             assert len(client._core.events) < 1000
             assert [(await next_message(client)).seq for _ in range(count)] == list(range(1, count + 1))
 

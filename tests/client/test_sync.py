@@ -1,8 +1,6 @@
 """The blocking client against fake nodes: submissions, failover, resume, back-pressure, refusal."""
 
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Never
 
@@ -29,21 +27,14 @@ from gateway.client import (
     WaitTimeout,
 )
 from gateway.native import clientwire as wire
+from tests.support.waiting import PATIENCE_S, wait_for
 
 ORDER = Order(symbol="AAPL", side=Side.BUY, quantity=100, price="190.25")
 REPORT = b"8=FIX.4.4\x019=5\x0135=8\x0111=%b\x0139=0\x0110=000\x01"
-PATIENCE_S = 10
 
 
 def connect(pair: ThreadedPair, **options: Any) -> Client:
     return Client(pair.nodes, "alpha", "secret", **options)
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.002)
 
 
 def next_message(client: Client) -> Message:
@@ -75,7 +66,7 @@ def test_a_held_order_waits_for_its_outcome(pair: ThreadedPair) -> None:
     pair.a.verdict = lambda frame, cl_ord_id: wire.held(frame.session, cl_ord_id)
     with connect(pair) as client:
         submission = client.send(SESSION_NAME, ORDER, "held-1")
-        wait_for(lambda: submission.outcome is Outcome.HELD)
+        wait_for(lambda: submission.outcome is Outcome.HELD, "the order is held")
         assert not submission.done
         pair.do(pair.a.say, wire.accepted(SESSION, 0, 7, "held-1"))
         assert submission.wait(PATIENCE_S).seq == 7
@@ -97,7 +88,7 @@ def test_a_submission_that_the_dead_primary_had_taken_is_not_sent_again(pair: Th
     with connect(pair) as client:
         pair.a.mute = True
         submission = client.send(SESSION_NAME, ORDER, "once")
-        wait_for(lambda: pair.pair.orders)
+        wait_for(lambda: pair.pair.orders, "node a has taken the order")
         pair.run(pair.a.stop())
         pair.do(pair.b.promote)
         assert submission.wait(PATIENCE_S).outcome is Outcome.ACCEPTED
@@ -108,7 +99,7 @@ def test_a_submission_that_the_dead_primary_had_taken_is_not_sent_again(pair: Th
 
 def test_a_standby_is_promoted_on_its_existing_connection(pair: ThreadedPair) -> None:
     with connect(pair) as client:
-        wait_for(lambda: pair.b.connections)
+        wait_for(lambda: pair.b.connections, "node b has a connection")
         pair.run(pair.a.stop())
         pair.do(pair.b.promote)
         assert client.send(SESSION_NAME, ORDER).wait(PATIENCE_S).outcome is Outcome.ACCEPTED
@@ -126,7 +117,7 @@ def test_a_primary_that_comes_back_is_joined_again(pair: ThreadedPair) -> None:
 
 def test_messages_are_delivered_once_across_a_failover(pair: ThreadedPair) -> None:
     with connect(pair) as client:
-        wait_for(lambda: pair.b.connections)
+        wait_for(lambda: pair.b.connections, "node b has a connection")
         for i in range(5):
             pair.do(pair.a.deliver, REPORT % b"x%d" % i)
         assert [next_message(client).seq for _ in range(5)] == [1, 2, 3, 4, 5]
@@ -193,7 +184,7 @@ def test_a_reader_that_stops_reading_makes_the_client_stop_too(pair: ThreadedPai
         pair.run(pair.a.stop())
         pair.run(pair.a.start())
         pair.do(pair.a.promote)
-        wait_for(lambda: client._sockets.paused)
+        wait_for(lambda: client._sockets.paused, "the client has stopped reading")
         assert len(client._core.events) < 1000
         assert [next_message(client).seq for _ in range(count)] == list(range(1, count + 1))
 
@@ -228,7 +219,7 @@ def test_no_primary_says_what_each_node_does(pair: ThreadedPair) -> None:
 def test_malformed_frames_drop_the_connection_and_nothing_else(pair: ThreadedPair) -> None:
     with connect(pair) as client:
         pair.do(pair.a.say, b"\x01\0\0\0" + bytes(20))
-        wait_for(lambda: client.counters.malformed == 1 and client.connected)
+        wait_for(lambda: client.counters.malformed == 1 and client.connected, "the client is connected again")
         assert client.send(SESSION_NAME, ORDER).wait(PATIENCE_S).outcome is Outcome.ACCEPTED
 
 
@@ -238,13 +229,13 @@ def test_a_node_that_complains_is_left_and_joined_again(pair: ThreadedPair) -> N
         while not isinstance(event := client.next(PATIENCE_S), NodeComplaint):
             pass
         assert (event.code, event.text) == (wire.ErrorCode.FENCED, "this node was fenced")
-        wait_for(lambda: client.connected)
+        wait_for(lambda: client.connected, "the client is connected again")
 
 
 def test_a_stale_primary_is_not_followed(pair: ThreadedPair) -> None:
     pair.do(pair.b.promote)  # epoch 2; node a still believes in epoch 1
     with connect(pair) as client:
-        wait_for(lambda: client.epoch == 2)
+        wait_for(lambda: client.epoch == 2, "the client follows epoch 2")
         submission = client.send(SESSION_NAME, ORDER)
         submission.wait(PATIENCE_S)
         pair.do(pair.a.deliver, REPORT % b"of the stale one")
@@ -277,7 +268,7 @@ def test_mistakes_are_refused_before_they_are_sent(pair: ThreadedPair) -> None:
 def test_a_message_that_opens_nothing_is_sent_once_and_not_waited_for(pair: ThreadedPair) -> None:
     with connect(pair) as client:
         assert client.submit(SESSION_NAME, "H", b"55=A\x01", "o1").wait(PATIENCE_S).outcome is Outcome.SENT
-        wait_for(lambda: pair.pair.submissions)
+        wait_for(lambda: pair.pair.submissions, "the message has come")
         assert client.pending == 0
 
 
@@ -343,9 +334,9 @@ def test_callbacks_are_called_when_the_outcome_is_there(pair: ThreadedPair) -> N
         submission = client.send(SESSION_NAME, ORDER)
         submission.add_done_callback(lambda s: outcomes.append(s.outcome))
         submission.wait(PATIENCE_S)
-        wait_for(lambda: outcomes == [Outcome.ACCEPTED])
+        wait_for(lambda: outcomes == [Outcome.ACCEPTED], "the callback is told of the outcome")
         pair.do(pair.a.deliver, REPORT % b"x")
-        wait_for(lambda: any(isinstance(event, Message) for event in events))
+        wait_for(lambda: any(isinstance(event, Message) for event in events), "the message is handed over")
 
 
 def test_a_callback_that_fails_does_not_stop_the_client(pair: ThreadedPair, caplog: pytest.LogCaptureFixture) -> None:
@@ -365,7 +356,7 @@ def test_a_callback_may_submit(pair: ThreadedPair) -> None:
     with connect(pair) as client:
         first = client.send(SESSION_NAME, ORDER)
         first.add_done_callback(lambda _: second.append(client.send(SESSION_NAME, ORDER)))
-        wait_for(lambda: second)
+        wait_for(lambda: second, "the callback has sent")
         assert second[0].wait(PATIENCE_S).outcome is Outcome.ACCEPTED
 
 
@@ -379,5 +370,6 @@ def test_standbys_are_told_what_was_read(pair: ThreadedPair, monkeypatch: pytest
     with connect(pair) as client:
         pair.do(pair.a.deliver, REPORT % b"x")
         next_message(client)
-        wait_for(lambda: pair.b.positions and pair.b.positions[-1].positions == [(SESSION, 0, 1)])
+        there = [(SESSION, 0, 1)]
+        wait_for(lambda: pair.b.positions and pair.b.positions[-1].positions == there, "node b is told the position")
         assert not pair.a.positions

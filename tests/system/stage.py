@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ from gateway.config import load_config
 from gateway.demo.observer import OTHER, Observer, is_primary
 from gateway.demo.trader import Counts, Trader
 from gateway.demo.world import CLIENT, LOOPBACK, SESSION, World
+from tests.support.waiting import wait_until
 
+FLOW_TIMEOUT_S = 100.0
+LOG_TIMEOUT_S = 15.0
 ORDERS = Path(__file__).parents[2] / "configs" / "orders.csv"
 
 
@@ -45,22 +49,26 @@ class Flow:
 
     async def submitted(self, count: int) -> None:
         """Waits until so many orders are submitted."""
-        await self._until(lambda: self.counts.submitted >= count)
+        await self._until(f"{count} orders are submitted", lambda: self.counts.submitted >= count)
 
     async def accepted(self, count: int) -> None:
         """Waits until so many orders are accepted."""
-        await self._until(lambda: self.counts.accepted >= count)
+        await self._until(f"{count} orders are accepted", lambda: self.counts.accepted >= count)
 
     async def done(self) -> Counts:
         """Waits until every order is answered and quiet."""
-        await self._until(lambda: self.counts.done)
+        await self._until("every order is answered and quiet", lambda: self.counts.done)
         return self.counts
 
-    async def _until(self, condition: Any) -> None:
-        while not condition():
+    async def _until(self, what: str, condition: Callable[[], bool]) -> None:
+        def holds() -> bool:
+            if condition():
+                return True
             if self._failed is not None:
                 raise self._failed
-            await asyncio.sleep(0.005)
+            return False
+
+        await wait_until(holds, what, FLOW_TIMEOUT_S)
 
 
 class Stage(World):
@@ -145,6 +153,20 @@ class Stage(World):
         result = audit(self.evidence())
         assert result.passed, [(f.name, f.count, f.examples) for f in result.findings if not f.passed]
         return result
+
+    def log(self, node: str) -> list[dict[str, Any]]:
+        """What a node has written to its log, line by line; what is no JSON is left out."""
+        file = self.directory / f"{node}.log"
+        lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+        return [json.loads(line) for line in lines if line[:1] == "{" and line[-1:] == "\n"]
+
+    async def until_logged(self, node: str, key: str, value: str) -> dict[str, Any]:
+        """Waits until a line of a node's log has this value; the first that has."""
+
+        def found() -> list[dict[str, Any]]:
+            return [line for line in self.log(node) if line.get(key) == value]
+
+        return (await wait_until(found, f"node {node} logs {key}={value}", LOG_TIMEOUT_S))[0]
 
     def amend(self, old: str, new: str) -> None:
         """Changes the configuration, for nodes that start from now on."""

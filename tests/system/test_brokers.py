@@ -1,7 +1,6 @@
 """Counterparties that do not behave as the simulator does."""
 
 import asyncio
-import json
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -30,17 +29,7 @@ async def test_a_refused_logon_is_told_in_the_counterpartys_words(native_stage: 
     async with await asyncio.start_server(refuse, "127.0.0.1", stage.broker_port):
         await stage.start_node("a")
         try:
-            lines = await asyncio.wait_for(refusals(stage), 15)
+            line = await stage.until_logged("a", "reason", "logon_refused")
         finally:
             await stage.stop_all()
-    assert (lines[0]["session"], lines[0]["text"]) == ("BROKER", "not before nine")
-
-
-async def refusals(stage: Stage) -> list[dict[str, str]]:
-    """Log lines about a refused Logon, as soon as there are some."""
-    while True:
-        log = stage.directory / "a.log"
-        lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-        if found := [line for line in lines if line.get("reason") == "logon_refused"]:
-            return found
-        await asyncio.sleep(0.02)
+    assert (line["session"], line["text"]) == ("BROKER", "not before nine")

@@ -55,14 +55,8 @@ async def test_a_peer_of_another_format_is_named_with_both_versions(native_stage
             stranger.bind((LOOPBACK, stage.replication_ports[peer]))
             stranger.sendto(datagram, (LOOPBACK, stage.replication_ports[leader]))
 
-        async def told() -> bool:
-            return any(line["event"] == "peer_of_another_format" for line in lines())
-
-        def lines() -> list[dict]:
-            return [json.loads(x) for x in (stage.directory / f"{leader}.log").read_text().splitlines() if x[:1] == "{"]
-
-        await stage.see.until("the node tells of it", told)
-        (line,) = [line for line in lines() if line["event"] == "peer_of_another_format"]
+        await stage.until_logged(leader, "event", "peer_of_another_format")
+        (line,) = [line for line in stage.log(leader) if line["event"] == "peer_of_another_format"]
         assert (line["peer_version"], line["own_version"]) == (9, 1)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Callable
 
 import pytest
@@ -36,16 +34,6 @@ def endpoints(stage: Stage, *tables: str, order: str = "in-order") -> None:
 
 def through(proxy: Proxy, kind: str) -> str:
     return f'{{ address = "{{broker}}", proxy = {{ kind = "{kind}", address = "{LOOPBACK}:{proxy.port}" }} }}'
-
-
-async def told(stage: Stage, event: str) -> dict[str, str]:
-    """The first line of node a's log about this event."""
-    while True:
-        log = stage.directory / "a.log"
-        lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-        if found := [line for line in lines if line["event"] == event]:
-            return found[0]
-        await asyncio.sleep(0.02)
 
 
 async def test_orders_over_tls_go_on_when_the_primary_is_killed(make_stage: Callable[..., Stage]) -> None:
@@ -101,7 +89,7 @@ async def test_a_broker_whose_certificate_is_not_trusted_gets_no_logon(make_stag
     await stage.start_broker()
     await stage.start_node("a")
     try:
-        line = await asyncio.wait_for(told(stage, "connect_failed"), 15)
+        line = await stage.until_logged("a", "event", "connect_failed")
     finally:
         await stage.stop_all()
     assert line["error"].startswith("session 'BROKER': endpoint 127.0.0.1")

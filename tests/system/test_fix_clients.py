@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from gateway.audit.evidence import read_broker
 from gateway.demo.world import LOOPBACK, free_ports
 from tests.support.initiator import DEADLINE_S, Initiator
 from tests.support.running import RunningPair
+from tests.support.waiting import wait_for
 
 OMS = """
 [[client]]
@@ -47,16 +47,17 @@ class Desk(RunningPair):
 
     def log_on(self, oms: Initiator) -> None:
         """To whichever node takes it, as an OMS with two addresses does."""
-        deadline = time.monotonic() + DEADLINE_S
-        while True:
+
+        def taken() -> bool:
             for port in self.doors.values():
                 with contextlib.suppress(OSError, AssertionError):
                     oms.connect(port)
-                    return
+                    return True
                 if oms.socket is not None:
                     oms.cut()
-            assert time.monotonic() < deadline, "no node takes the OMS"
-            time.sleep(0.01)
+            return False
+
+        wait_for(taken, "a node takes the OMS")
 
     def at_broker(self) -> Counter[str]:
         """How often the broker took each ClOrdID."""

@@ -8,7 +8,6 @@ import json
 import secrets
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,10 +79,7 @@ class ReceiverStage(Stage):
             (receiver,) = status["receivers"]
             return receiver["joined"] and receiver["received_lsn"] >= status["log"]["last_lsn"] - 1
 
-        until = time.monotonic() + CATCH_UP_S
-        while not await holds():
-            assert time.monotonic() < until, (await self.see.status(primary))["receivers"]
-            await asyncio.sleep(0.1)
+        await self.see.until("the receiver holds all that is released", holds, CATCH_UP_S)
 
     def records(self, place: str) -> list[bytes]:
         with Journal.open(self.directory / place / "journal", read_only=True) as journal:

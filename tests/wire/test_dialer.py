@@ -13,6 +13,7 @@ from gateway.errors import ConfigError
 from gateway.wire.dialer import dial, route_to
 from gateway.wire.errors import ConnectError, ProxyError
 from gateway.wire.tls import server_context
+from tests.support.waiting import wait_until
 from tests.wire.certificates import Certificates
 from tests.wire.net import echo, read, run, serving, write
 
@@ -170,8 +171,8 @@ def test_an_abandoned_attempt_leaves_no_socket_behind():
             with pytest.raises(asyncio.CancelledError):
                 await attempt
             await closed.wait()
-            while len(os.listdir("/proc/self/fd")) > before - 4:  # both ends of the connection and of the pair
-                await asyncio.sleep(0.01)
+            left = before - 4  # both ends of the connection and of the pair
+            await wait_until(lambda: len(os.listdir("/proc/self/fd")) <= left, "the descriptors are closed")
 
     run(story())
 

@@ -17,6 +17,7 @@ from gateway.wire.dialer import dial, route_to
 from gateway.wire.directory import Directory, Identity, Refusal
 from gateway.wire.door import Door
 from gateway.wire.errors import ConnectError
+from tests.support.waiting import wait_until
 from tests.wire.certificates import Certificates
 from tests.wire.net import read, read_all, run, write
 
@@ -76,8 +77,7 @@ class House:
         with contextlib.suppress(ConnectionResetError):
             assert await read_all(sock) == b""
         sock.close()
-        while not self.door.refused[reason]:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: self.door.refused[reason], f"the door refuses for {reason}")
         assert self.door.refused == {reason: 1}
 
 
@@ -233,12 +233,10 @@ def test_a_crowd_of_silent_connections_leave_nothing_behind():
     async def story():
         async with House(max_unidentified=4, max_connections_per_source=1000) as house:
             crowd = [await house.knock() for _ in range(100)]
-            while house.door.refused[Refusal.CROWDED_OUT] < 96:
-                await asyncio.sleep(0.001)
+            await wait_until(lambda: house.door.refused[Refusal.CROWDED_OUT] >= 96, "all but four are crowded out")
             for sock in crowd:
                 sock.close()
-            while house.door.counters()["open"]:
-                await asyncio.sleep(0.001)
+            await wait_until(lambda: not house.door.counters()["open"], "no connection is open")
             assert house.door.counters()["unidentified"] == 0
             assert house.door.refused.total() == 100
 
@@ -259,8 +257,7 @@ def test_a_closed_door_lets_nobody_in_until_it_is_opened_again():
     async def story():
         async with House() as house:
             waiting = await house.knock()
-            while not house.door.counters()["unidentified"]:
-                await asyncio.sleep(0.001)
+            await wait_until(lambda: house.door.counters()["unidentified"], "the connection has come in")
             house.door.close()
             await house.assert_refuses(Refusal.DOOR_CLOSED, waiting)
             with pytest.raises(ConnectionRefusedError):
@@ -322,8 +319,7 @@ def test_a_fault_of_the_session_costs_one_connection_and_not_the_door():
         for number in (1, 2):
             _, writer = await asyncio.open_connection(*address)
             writer.write(message())
-            while door.refused[Refusal.FAULT] < number:
-                await asyncio.sleep(0.001)
+            await wait_until(lambda n=number: door.refused[Refusal.FAULT] >= n, "the fault is counted")
             writer.close()
         assert len(calls) == 2
         assert door.counters()["open"] == 0
@@ -369,14 +365,12 @@ def test_a_tls_handshake_that_fails_or_stalls_is_counted(certificates):
             await house.assert_refuses(Refusal.TLS, await house.knock())
             house.door.refused.clear()
             plain = await house.knock(message())
-            while not house.door.refused[Refusal.TLS]:
-                await asyncio.sleep(0.001)
+            await wait_until(lambda: house.door.refused[Refusal.TLS], "the failed handshake is counted")
             plain.close()
             house.door.refused.clear()
             with pytest.raises(ConnectError, match="certificate is not accepted"):
                 await dial_tls(house.address)
-            while not house.door.refused[Refusal.TLS]:
-                await asyncio.sleep(0.001)
+            await wait_until(lambda: house.door.refused[Refusal.TLS], "the failed handshake is counted")
             assert house.door.counters()["open"] == 0
 
     run(story())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import socket
 import struct
@@ -13,6 +14,7 @@ import pytest
 from gateway.config.connections import ClientTls, Endpoint, ServerTls, Tcp
 from gateway.wire.dialer import dial, route_to
 from gateway.wire.tls import server_context
+from tests.support.waiting import wait_until
 from tests.wire.certificates import Certificates
 from tests.wire.net import read, read_all, run, serving, write
 
@@ -20,6 +22,7 @@ MEGABYTE = 1 << 20
 BLOCK = random.Random(1).randbytes(MEGABYTE)
 # Kernel buffers of both connections, and of the pump: what may be under way when nobody reads.
 MOST_UNDER_WAY_BYTES = 24 * MEGABYTE
+MANY = 40  # connections
 
 
 @pytest.fixture
@@ -41,12 +44,14 @@ def connected(tmp_path):
     return make
 
 
-async def open_descriptors_settle(before):
-    """Waits until no more descriptors are open than before."""
-    import os
+def open_descriptors():
+    return len(os.listdir("/proc/self/fd"))
 
-    while len(os.listdir("/proc/self/fd")) > before:
-        await asyncio.sleep(0.01)
+
+async def turns(count):
+    """Lets the loop do so often what there is to do."""
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 def test_what_was_written_before_the_close_arrives(connected):
@@ -87,12 +92,16 @@ def test_what_was_written_arrives_though_what_came_was_never_read(connected):
 
 def test_what_the_counterparty_sent_before_it_closed_is_delivered(connected):
     async def story():
+        said = asyncio.Event()
+
         async def say_and_close(reader, writer):
             writer.write(BLOCK)
             await writer.drain()
+            said.set()
 
         async with connected(say_and_close) as sock:
-            await asyncio.sleep(0.1)  # it has closed by now
+            await said.wait()
+            await turns(20)  # it has closed by now
             assert await read_all(sock) == BLOCK
 
     run(story())
@@ -151,8 +160,7 @@ def test_who_writes_to_a_counterparty_that_does_not_read_is_made_to_wait(connect
             assert written < MOST_UNDER_WAY_BYTES
             asleep.set()
             sock.close()
-            while total < written:
-                await asyncio.sleep(0.01)
+            await wait_until(lambda: total >= written, "all that was written has arrived")
             assert total == written
 
     run(story())
@@ -170,29 +178,28 @@ def test_a_counterparty_that_sends_faster_than_we_read_is_made_to_wait(connected
                 sent += MEGABYTE
 
         async with connected(flood) as sock:
-            before = -1
-            while sent != before:
-                before = sent
-                await asyncio.sleep(0.3)
-            assert sent < MOST_UNDER_WAY_BYTES
-            assert len(await read_all(sock)) == 64 * MEGABYTE
+            got = 0
+            while sent < 64 * MEGABYTE:
+                await turns(20)  # in each of them it might send, and the pump might take
+                assert sent - got < MOST_UNDER_WAY_BYTES
+                got += len(await read(sock, MEGABYTE // 4))
+            assert got + len(await read_all(sock)) == 64 * MEGABYTE
 
     run(story())
 
 
 def test_no_descriptor_outlives_its_connection(connected):
     async def story():
-        import os
-
         async def hold(reader, writer):
             await reader.read()
 
-        async with connected(hold) as sock:
-            sock.close()
-        await asyncio.sleep(0.3)  # everything that the first use of the loop opens is open, and this connection is gone
-        before = len(os.listdir("/proc/self/fd"))
-        async with connected(hold) as sock:
-            await write(sock, b"x")
-        await open_descriptors_settle(before)
+        before = open_descriptors()
+        for _ in range(MANY // 2):
+            async with connected(hold) as sock:
+                sock.close()
+            async with connected(hold) as sock:
+                await write(sock, b"x")
+        # The loop may have opened a few for itself, but not one for each connection.
+        await wait_until(lambda: open_descriptors() < before + MANY // 2, "the descriptors are closed")
 
     run(story())
