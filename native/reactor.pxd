@@ -10,6 +10,7 @@ from .instant cimport instant_t
 from .node cimport MAX_CLIENT_CONNECTIONS, Node, node_t
 from .replica cimport MAX_SESSIONS
 from .ring cimport ring_t
+from .sharedstream cimport shared_stream_t
 
 
 cdef enum:
@@ -35,6 +36,8 @@ cdef enum command_kind:
     # attempt is not looked at. The descriptor is the reactor's from here on
     REACTOR_ADOPT = 6
     REACTOR_FILL_LOGON = 7       # session; a: attempt, b: 1 failed; behind it the fields
+    # A client in shared memory. b: its socket, value_a: address of the memory. Both are the reactor's from here on
+    REACTOR_ADOPT_CLIENT = 8
 
 
 cdef struct command_t:
@@ -43,12 +46,13 @@ cdef struct command_t:
     uint32_t a
     uint32_t b
     uint32_t session
-    uint64_t value_a             # REGISTER: version. SET_SEQ: next_out
+    uint64_t value_a             # REGISTER: version. SET_SEQ: next_out. ADOPT_CLIENT: memory
     uint64_t value_b             # REGISTER: epoch << 32 | primary << 8 | in_sync. SET_SEQ: next_in
 
 
-cdef struct stream_t:            # one TCP connection
+cdef struct stream_t:            # one connection
     int fd                       # -1: none
+    shared_stream_t shared       # a client's that is in shared memory: `fd` only wakes, and ends, then
     bint connecting
     bint wants_write             # EPOLLOUT is asked for
     bint stuck                   # the node takes no more input now: EPOLLIN is not asked for
@@ -96,6 +100,7 @@ cdef class Reactor:
     cdef uint64_t connect_timeouts_ns[MAX_SESSIONS]
     cdef stream_t sessions[MAX_SESSIONS]
     cdef stream_t clients[MAX_CLIENT_CONNECTIONS]
+    cdef uint64_t shared_clients         # bit mask: slots of clients in shared memory
     cdef stream_t tripwire
     cdef stream_t greeting               # accepted, its greeting not verified yet
     cdef bint tripwire_verified
@@ -132,6 +137,15 @@ cdef class Reactor:
     cdef void _session_connect(self, uint16_t i) noexcept nogil
     cdef void _session_gone(self, uint16_t i, bint reset) noexcept nogil
     cdef void _client_accept(self) noexcept nogil
+    cdef void _adopt_client(self, int fd, uint8_t* memory) noexcept nogil
+    cdef int32_t _client_enter(self, int fd) noexcept nogil
+    cdef void _shared_read(self) noexcept nogil
+    cdef void _shared_take(self, int32_t slot) noexcept nogil
+    cdef bint _shared_sleep(self) noexcept nogil
+    cdef bint _shared_ready(self) noexcept nogil
+    cdef void _shared_awake(self) noexcept nogil
+    cdef void _wake_client(self, const stream_t* s) noexcept nogil
+    cdef void _client_release(self, int32_t slot, bint linger) noexcept nogil
     cdef void _client_event(self, int32_t slot, uint32_t events) noexcept nogil
     cdef void _client_take(self, int32_t slot) noexcept nogil
     cdef void _client_write(self, int32_t slot) noexcept nogil

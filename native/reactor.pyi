@@ -15,6 +15,7 @@ class Command(IntEnum):
     KILL = 5
     ADOPT = 6
     FILL_LOGON = 7
+    ADOPT_CLIENT = 8
 
 class Reactor:
     """Drives one Node on a thread of its own."""

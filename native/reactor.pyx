@@ -11,7 +11,7 @@ import struct
 from enum import IntEnum
 
 from libc.errno cimport EAGAIN, EINPROGRESS, EINTR, errno as c_errno
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove, memset
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
@@ -30,6 +30,8 @@ from .node cimport (GREETING_BYTES, NOTE_COMMAND_DONE, NOTE_REGISTER_REQUEST, NO
                     node_take_connect, node_take_register_request, node_truncated, note_t, session_command)
 from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_t, ring_write
 from .role cimport register_outcome, register_request_t, register_value_t, role_command
+from .sharedstream cimport (SHARED_BYTES, SHARED_RING_BYTES, shared_attach, shared_awake, shared_must_wake_reader,
+                            shared_must_wake_writer, shared_read, shared_readable, shared_sleep, shared_write)
 
 cdef extern from * nogil:
     """
@@ -43,6 +45,7 @@ cdef extern from * nogil:
     #include <string.h>
     #include <sys/epoll.h>
     #include <sys/eventfd.h>
+    #include <sys/mman.h>
     #include <sys/socket.h>
     #include <sys/syscall.h>
     #include <time.h>
@@ -107,6 +110,8 @@ cdef extern from * nogil:
     ssize_t c_send "send"(int, const void*, size_t, int)
     int c_shutdown "shutdown"(int, int)
     int sched_yield()
+    int munmap(void*, size_t)
+    int count_trailing_zeros "__builtin_ctzll"(unsigned long long)
     int wait_events(int, epoll_event*, int, long long)
     void set_int_option(int, int, int, int)
     int set_option(int, int, int, const void*, unsigned int)
@@ -123,6 +128,7 @@ cdef enum:
     CONNECT_TIMEOUT_NS = 1000000000  # unless configured
     DIAL_MARGIN_NS = 1000000000      # the control thread keeps the time-out itself
     COMMAND_DATA_BYTES = 16384       # that may come with a command
+    SHARED_LAST_READS = 1 + SHARED_RING_BYTES // CLIENT_RX_BYTES
     TRIPWIRE_RETRY_NS = 20000000
     GREETING_TIMEOUT_NS = 1000000000
     # What an epoll event is about: kind << 32 | index.
@@ -153,6 +159,7 @@ class Command(IntEnum):
     KILL = REACTOR_KILL
     ADOPT = REACTOR_ADOPT
     FILL_LOGON = REACTOR_FILL_LOGON
+    ADOPT_CLIENT = REACTOR_ADOPT_CLIENT
 
 
 cdef class Reactor:
@@ -317,18 +324,20 @@ cdef class Reactor:
         while True:
             self.turns += 1
             wait_ns = 0
-            if not self.busy_poll and not self.more:
+            if not self.busy_poll and not self.more and not self._shared_sleep():
                 self._read_clock()
                 wait_ns = <long long>(deadline - self.now.mono_ns) if deadline > self.now.mono_ns else 0
             count = wait_events(self.epoll_fd, events, EVENTS_PER_TURN, wait_ns)
+            self._shared_awake()
             self._read_clock()
-            if count <= 0 and self.now.mono_ns < deadline and not self.more:
+            if count <= 0 and self.now.mono_ns < deadline and not self.more and not self._shared_ready():
                 if self.yield_when_idle:
                     sched_yield()
                 continue
             self.more = 0
             for i in range(count):
                 self._dispatch(events[i].data.u64, events[i].events)
+            self._shared_read()
             if self.now.mono_ns >= deadline:
                 node_on_timer(self.node, &self.now)
                 self._timers()
@@ -564,44 +573,110 @@ cdef class Reactor:
 
     cdef void _client_accept(self) noexcept nogil:
         cdef int fd = accept4(self.client_listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
-        cdef int32_t slot
-        if fd < 0:
+        if fd >= 0 and self._client_enter(fd) >= 0:
+            set_int_option(fd, IPPROTO_TCP, TCP_NODELAY, 1)
+            set_keepalive(fd, KEEPALIVE_S)
+
+    cdef void _adopt_client(self, int fd, uint8_t* memory) noexcept nogil:
+        """One whose bytes are in shared memory; the control thread has made it, and accepted the client's socket."""
+        cdef int32_t slot = self._client_enter(fd)
+        if slot < 0 or shared_attach(&self.clients[slot].shared, memory, 1) != 0:
+            munmap(memory, SHARED_BYTES)
+            if slot >= 0:
+                self._client_gone(slot)
             return
-        slot = node_on_client_connected(self.node, &self.now)
+        self.shared_clients |= <uint64_t>1 << slot
+
+    cdef int32_t _client_enter(self, int fd) noexcept nogil:
+        """The slot of a new connection, or -1: there is none, and it is closed."""
+        cdef int32_t slot = node_on_client_connected(self.node, &self.now)
         if slot >= 0 and self.clients[slot].fd >= 0:
             self.refused_connections += 1
-            close(self.clients[slot].fd)
-            self.clients[slot].fd = -1
+            self._client_release(slot, 0)
         if slot < 0 or self.stopping or not self._watch(fd, tag_of(ON_CLIENT, slot), EPOLLIN, EPOLL_CTL_ADD):
             self.refused_connections += 1
             if slot >= 0:
                 node_on_client_disconnected(self.node, slot, &self.now)
             close(fd)
-            return
-        set_int_option(fd, IPPROTO_TCP, TCP_NODELAY, 1)
-        set_keepalive(fd, KEEPALIVE_S)
+            return -1
         self.clients[slot].fd = fd
         self.clients[slot].filled = 0
         self.clients[slot].wants_write = 0
         self.clients[slot].stuck = 0
+        return slot
 
     cdef void _client_event(self, int32_t slot, uint32_t events) noexcept nogil:
         cdef stream_t* s = &self.clients[slot]
+        cdef uint8_t wakeups[256]
         cdef ssize_t size
+        cdef int _i
         if s.fd < 0:
             return
         if events & EPOLLOUT:
             self._client_write(slot)
         if s.fd < 0 or not events & (EPOLLIN | EPOLLHUP | EPOLLERR):
             return
-        size = c_recv(s.fd, s.rx + s.filled, s.rx_bytes - s.filled, MSG_DONTWAIT)
+        if s.shared.memory is not NULL:
+            size = c_recv(s.fd, wakeups, sizeof(wakeups), MSG_DONTWAIT)
+        else:
+            size = c_recv(s.fd, s.rx + s.filled, s.rx_bytes - s.filled, MSG_DONTWAIT)
         if size < 0 and (c_errno == EAGAIN or c_errno == EINTR):
             return
         if size <= 0:
+            for _i in range(SHARED_LAST_READS):      # what it wrote before it left counts, as over TCP
+                self._shared_take(slot)
+            if s.fd >= 0:
+                self._client_gone(slot)
+        elif s.shared.memory is NULL:
+            s.filled += <uint32_t>size
+            self._client_take(slot)
+
+    cdef void _shared_read(self) noexcept nogil:
+        cdef uint64_t slots = self.shared_clients
+        while slots:
+            self._shared_take(count_trailing_zeros(slots))
+            slots &= slots - 1
+
+    cdef void _shared_take(self, int32_t slot) noexcept nogil:
+        cdef stream_t* s = &self.clients[slot]
+        cdef int64_t size = 0
+        if s.shared.memory is not NULL:
+            size = shared_read(&s.shared, s.rx + s.filled, s.rx_bytes - s.filled)
+        if size < 0:
             self._client_gone(slot)
-            return
-        s.filled += <uint32_t>size
-        self._client_take(slot)
+        elif size > 0:
+            s.filled += <uint32_t>size
+            if shared_must_wake_writer(&s.shared):
+                self._wake_client(s)
+            self._client_take(slot)
+
+    cdef bint _shared_ready(self) noexcept nogil:
+        cdef uint64_t slots = self.shared_clients
+        cdef stream_t* s
+        while slots:
+            s = &self.clients[count_trailing_zeros(slots)]
+            slots &= slots - 1
+            if s.filled < s.rx_bytes and shared_readable(&s.shared):
+                return 1
+        return 0
+
+    cdef bint _shared_sleep(self) noexcept nogil:
+        """Clients wake us from now on. 1: one has written already."""
+        cdef uint64_t slots = self.shared_clients
+        while slots:
+            shared_sleep(&self.clients[count_trailing_zeros(slots)].shared)
+            slots &= slots - 1
+        return self._shared_ready()
+
+    cdef void _shared_awake(self) noexcept nogil:
+        cdef uint64_t slots = 0 if self.busy_poll else self.shared_clients
+        while slots:
+            shared_awake(&self.clients[count_trailing_zeros(slots)].shared)
+            slots &= slots - 1
+
+    cdef void _wake_client(self, const stream_t* s) noexcept nogil:
+        cdef uint8_t wakeup = 0
+        c_send(s.fd, &wakeup, 1, MSG_DONTWAIT | MSG_NOSIGNAL)       # where there is no room, wake-ups are on their way
 
     cdef void _client_take(self, int32_t slot) noexcept nogil:
         """Hands input to the node. While the node takes none, because the client does not read, none is read either."""
@@ -609,7 +684,7 @@ cdef class Reactor:
         cdef bint stuck
         stream_consume(s, node_on_client_bytes(self.node, slot, s.rx, s.filled, &self.now))
         stuck = s.filled == s.rx_bytes
-        if stuck != s.stuck:
+        if stuck != s.stuck and s.shared.memory is NULL:
             s.stuck = stuck
             self._want_write(s, tag_of(ON_CLIENT, slot), s.wants_write)
 
@@ -617,31 +692,47 @@ cdef class Reactor:
         cdef stream_t* s = &self.clients[slot]
         cdef const uint8_t* data = NULL
         cdef uint32_t size = client_tx_peek(&self.node.clients[slot], &data)
-        cdef ssize_t sent
-        if size:
+        cdef ssize_t sent = 0
+        if size and s.shared.memory is not NULL:
+            sent = shared_write(&s.shared, data, size)
+            if sent < 0:
+                self._client_gone(slot)
+                return
+            if shared_must_wake_reader(&s.shared):
+                self._wake_client(s)
+        elif size:
             sent = c_send(s.fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
             if sent < 0 and c_errno != EAGAIN and c_errno != EINTR:
                 self._client_gone(slot)
                 return
-            if sent > 0:
-                client_tx_consume(&self.node.clients[slot], <uint32_t>sent)
-                size -= <uint32_t>sent
-            if (size > 0) != s.wants_write:
-                self._want_write(s, tag_of(ON_CLIENT, slot), size > 0)
-            if s.filled and size == 0:
-                self._client_take(slot)      # it has read: what had to wait may go on
-                self.more = 1
-        elif s.wants_write:
-            self._want_write(s, tag_of(ON_CLIENT, slot), 0)
+        if sent > 0:
+            client_tx_consume(&self.node.clients[slot], <uint32_t>sent)
+            size -= <uint32_t>sent
+        if (size > 0) != s.wants_write and s.shared.memory is NULL:
+            self._want_write(s, tag_of(ON_CLIENT, slot), size > 0)
+        if s.filled and size == 0 and sent > 0:
+            self._client_take(slot)      # it has read: what had to wait may go on
+            self.more = 1
         if size == 0 and self.node.clients[slot].closing:
-            self._linger(s.fd)
-            s.fd = -1
+            self._client_release(slot, 1)
             node_on_client_disconnected(self.node, slot, &self.now)
 
     cdef void _client_gone(self, int32_t slot) noexcept nogil:
-        close(self.clients[slot].fd)
-        self.clients[slot].fd = -1
+        self._client_release(slot, 0)
         node_on_client_disconnected(self.node, slot, &self.now)
+
+    cdef void _client_release(self, int32_t slot, bint linger) noexcept nogil:
+        """Closes the connection; what a client in shared memory was told stays there for it to read."""
+        cdef stream_t* s = &self.clients[slot]
+        if s.shared.memory is not NULL:
+            munmap(s.shared.memory, SHARED_BYTES)
+            s.shared.memory = NULL
+            self.shared_clients &= ~(<uint64_t>1 << slot)
+        if linger:
+            self._linger(s.fd)
+        else:
+            close(s.fd)
+        s.fd = -1
 
     # --- tripwire -----------------------------------------------------------------------------------------------------
 
@@ -772,6 +863,9 @@ cdef class Reactor:
         if c.kind == REACTOR_ADOPT:
             self._adopt(&c, data, size - <uint32_t>sizeof(command_t))
             return
+        if c.kind == REACTOR_ADOPT_CLIENT:
+            self._adopt_client(<int>c.b, <uint8_t*><uintptr_t>c.value_a)
+            return
         if c.kind == REACTOR_FILL_LOGON:
             node_fill_logon(self.node, <uint16_t>c.session, c.a, NULL if c.b else data,
                             size - <uint32_t>sizeof(command_t), &self.now)
@@ -815,8 +909,7 @@ cdef class Reactor:
             if self.clients[i].fd >= 0:
                 self._client_write(i)
             if self.clients[i].fd >= 0:
-                self._linger(self.clients[i].fd)
-                self.clients[i].fd = -1
+                self._client_release(i, 1)
         for i in range(MAX_LINGERING):
             if self.lingering[i] >= 0:
                 self._drain_lingering(i)

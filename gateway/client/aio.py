@@ -11,18 +11,23 @@ import random
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
-from gateway.client.address import Address, format_address, parse_addresses
+from gateway.client.address import Address, format_address, parse_places
+from gateway.client.aioshared import SharedTransport, open_shared
 from gateway.client.errors import BackPressure, ClientClosed, NotConnected, WaitTimeout
 from gateway.client.events import Event, Message
 from gateway.client.links import Phase, WishKind
 from gateway.client.orders import Fields, Request, cl_ord_id_prefix, encode_fields
 from gateway.client.positions import PositionFile
 from gateway.client.protocol import DEFAULT_MAX_EVENTS, DEFAULT_MAX_PENDING, ClientCore, Counters
+from gateway.client.shared import SharedConnection
 from gateway.client.submission import CheckpointFetch, CheckpointStore, Handle, Submission
 from gateway.client.sync import CONNECT_TIMEOUT_S, SUBMIT_TIMEOUT_S
+
+_Transport = asyncio.Transport | SharedTransport
 
 
 class _Awaits(Handle):
@@ -83,7 +88,7 @@ class AsyncClient:
 
     def __init__(
         self,
-        nodes: str | Iterable[Address],
+        nodes: str | Path | Iterable[Address],
         name: str,
         token: str | bytes = b"",
         *,
@@ -93,7 +98,7 @@ class AsyncClient:
         max_pending: int = DEFAULT_MAX_PENDING,
         max_events: int = DEFAULT_MAX_EVENTS,
     ) -> None:
-        self._places = parse_addresses(nodes)
+        self._places = parse_places(nodes)
         self._core = ClientCore(
             name,
             token.encode() if isinstance(token, str) else token,
@@ -112,7 +117,7 @@ class AsyncClient:
         self._file = positions
         self._taken: Message | None = None  # taken by the strategy, not known to be dealt with
         self._connect_timeout = connect_timeout
-        self._transports: list[asyncio.Transport | None] = [None] * len(self._places)
+        self._transports: list[_Transport | None] = [None] * len(self._places)
         self._attempts: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: set[asyncio.Future[None]] = set()
@@ -355,15 +360,25 @@ class AsyncClient:
             transport.pause_reading()
 
     async def _connect(self, node: int) -> None:
-        host, port = self._places[node]
+        place = self._places[node]
         try:
-            await self._loop.create_connection(lambda: _Connection(self, node), host, port)
+            if isinstance(place, Path):
+                self._up(node, self._shared(node, await open_shared(str(place))))
+            else:
+                await self._loop.create_connection(lambda: _Connection(self, node), *place)
         except OSError as error:
             if self._core.links[node].phase is Phase.CONNECTING:
                 self._core.on_disconnected(node, time.monotonic_ns(), error.strerror or str(error))
                 self._turn()
 
-    def _up(self, node: int, transport: asyncio.Transport) -> None:
+    def _shared(self, node: int, connection: SharedConnection) -> SharedTransport:
+        return SharedTransport(
+            connection,
+            lambda transport, data: self._read(node, transport, data),
+            lambda transport, why: self._down(node, transport, why),
+        )
+
+    def _up(self, node: int, transport: _Transport) -> None:
         if self._core.closed or self._core.links[node].phase is not Phase.CONNECTING:
             transport.abort()  # the attempt was given up meanwhile
             return
@@ -372,12 +387,12 @@ class AsyncClient:
         self._core.on_connected(node, time.monotonic_ns())
         self._turn()
 
-    def _read(self, node: int, transport: asyncio.Transport, data: bytes) -> None:
+    def _read(self, node: int, transport: _Transport, data: bytes) -> None:
         if self._transports[node] is transport:
             self._core.on_bytes(node, data, time.monotonic_ns())
             self._turn()
 
-    def _down(self, node: int, transport: asyncio.Transport, why: str) -> None:
+    def _down(self, node: int, transport: _Transport, why: str) -> None:
         if self._transports[node] is transport:
             self._transports[node] = None
             self._core.on_disconnected(node, time.monotonic_ns(), why)

@@ -7,26 +7,30 @@ import errno
 import os
 import selectors
 import socket
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+
+from gateway.client.address import SocketAddress
+from gateway.client.shared import SharedConnection
 
 READ_BYTES = 256 * 1024
 
 # (bytes read, None), (None, why it closed), or (None, None): the connection is up.
 Happened = tuple[memoryview | None, str | None]
+_Connection = socket.socket | SharedConnection
 
 
 class Sockets:
     """Non-blocking sockets, one per node. `poll` is one thread's; the rest may be called by any, one at a time."""
 
-    def __init__(self, places: list[Any]) -> None:
+    def __init__(self, places: Sequence[Sequence[tuple[int, SocketAddress]]]) -> None:
         self.paused = False
         self._places = places
         self._attempts = [0] * len(places)
-        self._sockets: list[socket.socket | None] = [None] * len(places)
+        self._sockets: list[_Connection | None] = [None] * len(places)
         self._connecting = [False] * len(places)
         self._backlog = [bytearray() for _ in places]  # what the kernel did not take
         self._listening = [True] * len(places)
+        self._unread: set[int] = set()  # in shared memory: nothing announces what is there already
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
@@ -38,14 +42,22 @@ class Sockets:
         """Begins to connect; `poll` tells how it went. Each attempt takes the host's next address. Why not, or ""."""
         family, place = self._places[node][self._attempts[node] % len(self._places[node])]
         self._attempts[node] += 1
-        connection = socket.socket(family, socket.SOCK_STREAM)
-        connection.setblocking(False)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        error = connection.connect_ex(place)
+        if family == socket.AF_UNIX:
+            shared = SharedConnection()
+            error = shared.connect_ex(str(place))
+            self._add(node, shared, selectors.EVENT_READ)
+        else:
+            connection = socket.socket(family, socket.SOCK_STREAM)
+            connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            error = connection.connect_ex(place)
+            self._add(node, connection, selectors.EVENT_WRITE)
+        return "" if error in (0, errno.EINPROGRESS) else os.strerror(error)
+
+    def _add(self, node: int, connection: _Connection, interest: int) -> None:
         self._sockets[node] = connection
         self._connecting[node] = True
-        self._selector.register(connection, selectors.EVENT_WRITE, node)
-        return "" if error in (0, errno.EINPROGRESS) else os.strerror(error)
+        self._selector.register(connection, interest, node)
 
     def drop(self, node: int) -> None:
         """Closes the node's socket, if there is one."""
@@ -56,6 +68,7 @@ class Sockets:
             connection.close()
         self._backlog[node].clear()
         self._connecting[node] = False
+        self._unread.discard(node)
 
     def write(self, node: int, data: bytes) -> None:
         """Writes as much as the kernel takes; the rest follows when it takes more."""
@@ -73,10 +86,14 @@ class Sockets:
     def listen(self, node: int, wanted: bool) -> None:
         """What `poll` shall look for."""
         connection = self._sockets[node]
-        self._listening[node] = wanted
+        was_wanted, self._listening[node] = self._listening[node], wanted
         self.paused = not all(self._listening)
         if connection is None:
             return
+        if isinstance(connection, SharedConnection):
+            if wanted and not was_wanted:
+                self._unread.add(node)
+            return  # it is watched always: for wake-ups, for room among them
         writing = self._connecting[node] or self._backlog[node]
         interest = (selectors.EVENT_WRITE if writing else 0) | (
             selectors.EVENT_READ if wanted and not self._connecting[node] else 0
@@ -91,7 +108,8 @@ class Sockets:
 
     def poll(self, timeout: float) -> Iterator[tuple[int, Happened]]:
         """Waits, reads and writes; yields what happened. The bytes yielded are gone at the next step."""
-        for key, mask in self._selector.select(timeout):
+        unread, self._unread = self._unread, set()
+        for key, mask in self._selector.select(0 if unread else timeout):
             if key.data is None:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wake_read, 4096)
@@ -103,8 +121,14 @@ class Sockets:
             if self._connecting[node]:
                 yield node, self._connected(node, connection)
                 continue
-            if mask & selectors.EVENT_READ:
+            if isinstance(connection, SharedConnection):
+                unread.add(node)
+            elif mask & selectors.EVENT_READ:
                 yield node, self._read(connection)
+        for node in unread:
+            shared = self._sockets[node]
+            if isinstance(shared, SharedConnection) and not self._connecting[node]:
+                yield node, self._read_shared(node, shared)
 
     def write_backlog(self, node: int) -> None:
         """Writes what was left over."""
@@ -125,12 +149,28 @@ class Sockets:
         os.close(self._wake_read)
         os.close(self._wake_write)
 
-    def _connected(self, node: int, connection: socket.socket) -> Happened:
-        error = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    def _connected(self, node: int, connection: _Connection) -> Happened:
         self._connecting[node] = False
+        if isinstance(connection, SharedConnection):
+            try:
+                connection.finish()
+            except OSError as refusal:
+                return None, refusal.strerror or str(refusal)
+            self._unread.add(node)
+            return None, None
+        error = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         return None, (os.strerror(error) if error else None)
 
-    def _read(self, connection: socket.socket) -> Happened:
+    def _read_shared(self, node: int, connection: SharedConnection) -> Happened:
+        if not self._listening[node]:
+            connection.drain_wakeups()
+            return self._buffer[:0], None
+        happened = self._read(connection)
+        if happened[0]:
+            self._unread.add(node)  # there may be more, until it says that there is nothing
+        return happened
+
+    def _read(self, connection: _Connection) -> Happened:
         try:
             size = connection.recv_into(self._buffer)
         except BlockingIOError:
@@ -140,7 +180,7 @@ class Sockets:
         return (self._buffer[:size], None) if size else (None, "closed by the node")
 
 
-def _send(connection: socket.socket, data: bytes | bytearray) -> int:
+def _send(connection: _Connection, data: bytes | bytearray) -> int:
     """How much the kernel took. A broken connection takes nothing: reading tells why."""
     try:
         return connection.send(data)

@@ -11,10 +11,11 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
-from gateway.client.address import Address, format_address, parse_addresses, resolve
+from gateway.client.address import Address, format_address, parse_places, resolve
 from gateway.client.errors import BackPressure, ClientClosed, NotConnected, WaitTimeout
 from gateway.client.events import Event, Message
 from gateway.client.links import Phase, WishKind
@@ -96,7 +97,7 @@ class Client:
 
     def __init__(
         self,
-        nodes: str | Iterable[Address],
+        nodes: str | Path | Iterable[Address],
         name: str,
         token: str | bytes = b"",
         *,
@@ -107,7 +108,7 @@ class Client:
         max_pending: int = DEFAULT_MAX_PENDING,
         max_events: int = DEFAULT_MAX_EVENTS,
     ) -> None:
-        places = parse_addresses(nodes)
+        places = parse_places(nodes)
         self._core = ClientCore(
             name,
             token.encode() if isinstance(token, str) else token,

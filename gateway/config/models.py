@@ -115,6 +115,9 @@ class Node(Section):
     )
     tripwire: SocketAddress
     clients: SocketAddress
+    shared_clients: Path | None = Field(
+        None, description="Unix socket where clients on this host get shared memory to come in by (`shm:PATH`)"
+    )
     control: SocketAddress
     fix_listen: list[SocketAddress] = Field([], description="where sessions of the acceptor role are served")
     control_token_file: Path | None = None

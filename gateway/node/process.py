@@ -34,6 +34,7 @@ from gateway.node.logons import Logons
 from gateway.node.notes import log_note
 from gateway.node.registrar import Registrar
 from gateway.node.sessiontimes import Step
+from gateway.node.sharedclients import SharedClients
 from gateway.register import Register, open_register
 
 log = structlog.get_logger("node")
@@ -79,6 +80,8 @@ class NodeProcess:
         try:
             self._connections = Connections(config, node, reactor, self._spawn)
             self._logons = Logons(config, reactor)
+            path = config.node[node].shared_clients  # type: ignore[index]
+            self._shared_clients = SharedClients(path, reactor) if path is not None else None
         except BaseException:
             self._assembly.close()
             raise
@@ -172,13 +175,19 @@ class NodeProcess:
         reactor_thread = threading.Thread(target=self._run_reactor, name="reactor", daemon=True)
         reactor_thread.start()
         feeder_thread = self._start_feeder()
-        watching = asyncio.create_task(self._watch_receivers(assembly.feeder)) if assembly.feeder is not None else None
+        aside = []
+        if assembly.feeder is not None:
+            aside.append(asyncio.create_task(self._watch_receivers(assembly.feeder)))
+        if self._shared_clients is not None:
+            aside.append(asyncio.create_task(self._shared_clients.serve()))
         log.info("started", node=self._name, pid=os.getpid(), last_lsn=assembly.journal.last_lsn)
         try:
             await self._stopped.wait()
         finally:
-            if watching is not None:
-                watching.cancel()
+            for task in aside:
+                task.cancel()
+            if self._shared_clients is not None:
+                self._shared_clients.close()
             day_change.stop()
             self._connections.stop()
             await control.stop()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gateway.client import Client, PositionFile
 from gateway.config import load_config
+from gateway.demo.observer import NODES
 from gateway.demo.world import LOOPBACK, free_ports
 from tests.support.running import RunningPair
 
@@ -70,8 +71,11 @@ class Rig(RunningPair):
         super().__init__(directory)
         (directory / "token").write_text("open sesame\n")
         (directory / "token").chmod(0o600)
-        with self.world.config.open("a") as file:
-            file.write(MORE.format(host=LOOPBACK, port=free_ports(1)[0]))
+        text = self.world.config.read_text()
+        for node in NODES:
+            text = text.replace(f"[node.{node}]\n", f'[node.{node}]\nshared_clients = "{node}.sock"\n')
+        self.world.config.write_text(text + MORE.format(host=LOOPBACK, port=free_ports(1)[0]))
+        self.shared_nodes = [directory / f"{node}.sock" for node in NODES]
         self.nodes = ",".join(str(node.clients) for node in load_config(self.world.config).node.values())
         self._clients: list[Client] = []
 
@@ -87,12 +91,14 @@ class Rig(RunningPair):
 
         return self._loop.run(post())
 
-    def client(self, name: str = "strategy", token: str = "", **options: object) -> Client:
-        """A connected client; it is closed after the test."""
+    def client(self, name: str = "strategy", token: str = "", *, shared: bool = False, **options: object) -> Client:
+        """A connected client, over TCP or in shared memory; it is closed after the test."""
         options = {"from_now": True, **options}
         if isinstance(options.get("positions"), PositionFile):
             options["from_now"] = False
-        self._clients.append(Client(self.nodes, name, token, connect_timeout=WAIT_S, **options))
+        self._clients.append(
+            Client(self.shared_nodes if shared else self.nodes, name, token, connect_timeout=WAIT_S, **options)
+        )
         return self._clients[-1]
 
     def hang_up(self) -> None:

@@ -1,0 +1,148 @@
+"""Clients in shared memory: what they are told is what a client over TCP is told."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import mmap
+import os
+import select
+import socket
+import struct
+
+import pytest
+
+from gateway.client import AsyncClient, Client, LoginRefused, Message, NotConnected, Order, Side
+from gateway.client.shared import SharedConnection
+from gateway.native import clientwire as wire
+from gateway.native.sharedstream import SharedStream
+from tests.support.rig import WAIT_S, Rig
+
+_numbers = itertools.count(1)
+RING_BYTES = 1 << 18
+
+
+@pytest.fixture
+def name() -> str:
+    return f"shared-{next(_numbers)}"
+
+
+def order(quantity: int = 10) -> Order:
+    return Order(symbol="ABC", side=Side.BUY, quantity=quantity, price="1")
+
+
+def executions(client: Client, names: list[str]) -> list[str]:
+    """ClOrdIDs of the executions for orders of ours, until there are as many."""
+    found: list[str] = []
+    while len(found) < len(names):
+        event = client.next(WAIT_S)
+        if isinstance(event, Message) and event.get(11) in names:
+            found.append(event.get(11) or "")
+    return found
+
+
+def test_orders_go_out_and_executions_come_back(rig: Rig, name: str):
+    client = rig.client(shared=True)
+    names = [f"{name}-{i}" for i in range(50)]
+    submissions = [client.send("BROKER", order(), each) for each in names]
+    assert {submission.wait(WAIT_S).outcome.name for submission in submissions} == {"ACCEPTED"}
+    assert executions(client, names) == names
+
+
+def test_more_than_the_rings_hold_goes_through_both_of_them(rig: Rig, name: str):
+    client = rig.client(shared=True)
+    value = os.urandom(40_000)
+    handles = [client.store(f"{name}-{i}", value) for i in range(30)]
+    for handle in handles:
+        handle.wait(WAIT_S)
+    assert all(client.fetch(f"{name}-{i}", WAIT_S) == value for i in range(30))
+
+
+def test_a_client_that_does_not_read_for_a_while_misses_nothing(rig: Rig, name: str):
+    client = rig.client(shared=True, max_events=10)
+    names = [f"{name}-{i}" for i in range(100)]
+    for each in names:
+        client.send("BROKER", order(), each)
+    assert executions(client, names) == names
+
+
+def test_asyncio_clients_as_well(rig: Rig, name: str):
+    async def story() -> list[str]:
+        async with AsyncClient(rig.shared_nodes, "strategy", from_now=True, connect_timeout=WAIT_S) as client:
+            names = [f"{name}-{i}" for i in range(50)]
+            for submission in [await client.send("BROKER", order(), each) for each in names]:
+                await submission.wait(WAIT_S)
+            found: list[str] = []
+            while len(found) < len(names):
+                event = await client.next(WAIT_S)
+                if isinstance(event, Message) and event.get(11) in names:
+                    found.append(event.get(11) or "")
+            assert found == names
+            value = os.urandom(40_000)
+            for handle in [client.store(f"{name}-{i}", value) for i in range(30)]:
+                await handle.wait(WAIT_S)
+            assert await client.fetch(f"{name}-29", WAIT_S) == value
+            return found
+
+    assert asyncio.run(story())
+
+
+def test_a_wrong_token_is_refused_here_too(rig: Rig):
+    with pytest.raises(LoginRefused):
+        Client(rig.shared_nodes, "locked", "wrong", connect_timeout=WAIT_S)
+    Client(rig.shared_nodes, "locked", "open sesame", connect_timeout=WAIT_S).close()
+
+
+def test_a_path_where_nobody_listens_is_named(tmp_path):
+    with pytest.raises(NotConnected, match=r"shm:.*nobody\.sock"):
+        Client(tmp_path / "nobody.sock", "strategy", connect_timeout=0.05)
+
+
+def connected(rig: Rig) -> tuple[socket.socket, int]:
+    """A socket of the primary's, and the descriptor of its memory."""
+    path = rig.shared_nodes["ab".index(rig.status()["node"])]
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(WAIT_S)
+    connection.connect(str(path))
+    _, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
+    return connection, descriptors[0]
+
+
+def test_a_client_that_spoils_the_memory_is_cut_off_and_nobody_else_is(rig: Rig, name: str):
+    other = rig.client(shared=True)
+    connection, descriptor = connected(rig)
+    with mmap.mmap(descriptor, 4096) as memory:
+        memory[64:72] = struct.pack("<Q", RING_BYTES + 1)
+    connection.send(b"\0")
+    assert connection.recv(1) == b""
+    connection.close()
+    os.close(descriptor)
+    other.send("BROKER", order(), name).wait(WAIT_S)
+    assert executions(other, [name]) == [name]
+
+
+def test_frames_that_make_no_sense_end_the_connection_with_the_reason(rig: Rig):
+    connection, descriptor = connected(rig)
+    stream = SharedStream(descriptor)
+    os.close(descriptor)
+    stream.write(b"\xff" * 100)
+    connection.send(b"\0")
+    while connection.recv(100):
+        pass
+    place = bytearray(4096)
+    frames, _ = wire.decode(bytes(place[: stream.read_into(place)]))
+    assert isinstance(frames[0], wire.NodeError)
+    connection.close()
+
+
+def test_what_was_written_before_the_client_left_counts(rig: Rig, name: str):
+    watcher = rig.client()
+    connection = SharedConnection()
+    path = rig.shared_nodes["ab".index(rig.status()["node"])]
+    connection.connect_ex(str(path))
+    select.select([connection], [], [], WAIT_S)
+    connection.finish()
+    connection.send(wire.login("strategy", b""))
+    connection.send(wire.submit(0, "D", name, order().body()))
+    connection.close()
+    assert executions(watcher, [name]) == [name]
