@@ -14,9 +14,14 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture
-def name() -> str:
-    """A ClOrdID that no other test has used."""
-    return f"feed-{next(_numbers)}"
+def name(rig: Rig) -> str:
+    """A ClOrdID that no other test has used. No execution of another test's order is under way any more."""
+    name = f"feed-{next(_numbers)}"
+    client = rig.client()
+    trade(client, name)
+    heard(client, name)  # the counterparty answers in the order in which it was asked
+    rig.hang_up()
+    return name
 
 
 def trade(client: Client, *names: str) -> None:

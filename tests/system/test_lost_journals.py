@@ -7,6 +7,8 @@ from pathlib import Path
 from gateway.demo.observer import OTHER
 from tests.system.stage import Stage
 
+STARTUP_WAIT_MS = 200  # after which a node with a journal would act without its peer
+LONG_ENOUGH_S = 5 * STARTUP_WAIT_MS / 1000
 PLACE = 4096 + 48 + 4  # in the payload of the first record, behind the segment's header page
 
 
@@ -53,9 +55,10 @@ async def test_a_node_does_not_act_for_a_journal_that_is_gone(native_stage: Stag
         for node in (OTHER[leader], leader):
             await stage.kill(node)
         shutil.rmtree(stage.node_dir(leader) / "journal")
+        stage.amend("[replication]", f'[replication]\nstartup_wait = "{STARTUP_WAIT_MS}ms"')
         await stage.start_node(leader)
         await stage.until_role(leader, "STARTING")
-        await asyncio.sleep(5)
+        await asyncio.sleep(LONG_ENOUGH_S)  # it is time that must change nothing
         status = await stage.see.status(leader)
         assert status is not None
         assert (status["role"], status["cause"]) == ("STARTING", "NEW_LOG")

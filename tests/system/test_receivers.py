@@ -20,6 +20,8 @@ from gateway.demo.observer import OTHER
 from gateway.demo.world import CLIENT, LOOPBACK, SESSION, free_ports, write_secret
 from gateway.native import record as names
 from gateway.native.journal import Journal
+from gateway.receiver.seen import read_seen
+from tests.support.waiting import wait_until
 from tests.system.stage import Stage
 
 FAR = Faults(loss=0.05, distance_s=2.0)
@@ -81,6 +83,15 @@ class ReceiverStage(Stage):
 
         await self.see.until("the receiver holds all that is released", holds, CATCH_UP_S)
 
+    async def until_noted(self, lsn: int) -> None:
+        """Waits until the receiver has noted that the primary's log goes to `lsn` at least."""
+
+        def noted() -> bool:
+            seen = read_seen(self.directory / "far")
+            return seen is not None and seen.log_end_lsn >= lsn
+
+        await wait_until(noted, f"the receiver has noted that the log goes to LSN {lsn}")
+
     def records(self, place: str) -> list[bytes]:
         with Journal.open(self.directory / place / "journal", read_only=True) as journal:
             return [record.raw for record in journal.records()]
@@ -123,7 +134,7 @@ async def test_a_drop_copy_has_each_message_once_through_kills_and_a_takeover(tm
             await stage.start_receiver("--output", str(output))
             await flow.done()
             await stage.until_held()
-            await asyncio.sleep(0.2)
+            await wait_until(lambda: output.read_bytes().count(b"\n") >= 3000, "the copies are written")
             await stage.stop("far")
             primary = await stage.see.primary()
             await stage.stop_all()
@@ -144,9 +155,10 @@ async def test_a_receiver_becomes_a_node_when_its_operator_accepts_the_loss(tmp_
             flow = stage.flow(rate=500, count=300)
             await flow.done()
             await stage.until_held()
-            await asyncio.sleep(1.2)
             primary = await stage.see.primary()
-            numbers = (await stage.see.status(primary))["sessions"][0]
+            status = await stage.see.status(primary)
+            await stage.until_noted(status["log"]["last_lsn"])
+            numbers = status["sessions"][0]
             await stage.kill(OTHER[primary])
             await stage.kill(primary)
             promote = ("promote", "far", "--config", str(site), "--as", "a")
