@@ -14,13 +14,14 @@ from .node cimport (MAX_CLIENT_CONNECTIONS, Node, node_advance, node_deadline, n
                     node_on_client_connected, node_on_client_disconnected, node_on_datagram, node_on_register,
                     node_on_session_bytes, node_on_session_command, node_on_session_connected,
                     node_on_session_disconnected, node_on_timer, node_poll_datagram,
-                    node_session_closing, node_session_tx_consume, node_session_tx_peek, node_settle, node_start,
+                    node_session_closing, node_session_tx_consume, node_session_tx_gather, node_settle, node_start,
                     node_take_accept, node_take_connect, node_take_register_request, node_truncated, session_command)
 from .role cimport register_outcome, register_request_t, register_value_t
 
 cdef enum:
     ROUNDS_PER_TURN = 4
     DATAGRAMS_PER_TURN = 256
+    RUN_BYTES = 4096                 # so that runs of messages are made up, and end
 
 
 cdef class DrivenNode:
@@ -130,15 +131,16 @@ cdef class DrivenNode:
 
     def session_reads(self, uint16_t session) -> tuple:
         """What may leave to the counterparty (bytes), and whether the node closes the connection after that."""
+        cdef uint8_t run[RUN_BYTES]
         cdef const uint8_t* data = NULL
         cdef size_t size
         cdef list pieces = []
         self._check(session, self.owner.handle.replica.session_count)
-        size = node_session_tx_peek(self.owner.handle, session, &data)
+        size = node_session_tx_gather(self.owner.handle, session, run, RUN_BYTES, &data)
         while size:
             pieces.append(data[:size])
             node_session_tx_consume(self.owner.handle, session, size, &self.now)
-            size = node_session_tx_peek(self.owner.handle, session, &data)
+            size = node_session_tx_gather(self.owner.handle, session, run, RUN_BYTES, &data)
         return b"".join(pieces), bool(node_session_closing(self.owner.handle, session)
                                       or self.owner.handle.links[session].reset)
 

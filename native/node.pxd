@@ -267,7 +267,9 @@ cdef void node_advance(node_t* n, const instant_t* now) noexcept nogil
 cdef void node_settle(node_t* n, const instant_t* now) noexcept nogil
 
 # --- outputs ----------------------------------------------------------------------------------------------------------
-cdef size_t node_session_tx_peek(node_t* n, uint16_t session, const uint8_t** data) noexcept nogil
+# Bytes that may go on the session's socket now: of one message, or a run of them copied to `place`.
+cdef size_t node_session_tx_gather(node_t* n, uint16_t session, uint8_t* place, size_t capacity,
+                                   const uint8_t** data) noexcept nogil
 cdef void node_session_tx_consume(node_t* n, uint16_t session, size_t size, const instant_t* now) noexcept nogil
 cdef bint node_session_closing(node_t* n, uint16_t session) noexcept nogil
 # connect to links[session].endpoint now

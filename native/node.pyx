@@ -66,7 +66,7 @@ from .session cimport (DISCONNECT_LOGON_REFUSED, EVENT_DISCONNECTED, EVENT_GAP_F
                        session_config_t, session_deadline, session_drop, session_event, session_init,
                        session_logon_seq, session_logout, session_on_bytes, session_on_connected,
                        session_on_disconnected, session_on_timer, session_ready_for, session_reset, session_resume,
-                       session_send_application, session_set_seq, session_t, session_tx_consume, session_tx_peek)
+                       session_send_application, session_set_seq, session_t, session_tx_consume, session_tx_gather)
 from .tags cimport (MSG_BUSINESS_REJECT, MSG_EXECUTION_REPORT, MSG_REJECT, SOH, TAG_CL_ORD_ID,
                     TAG_DELIVER_TO_COMP_ID, TAG_POSS_RESEND, TAG_REF_SEQ_NUM, TAG_TEXT)
 

@@ -1,13 +1,15 @@
 # What the owner takes out: bytes, connections, datagrams, deadlines. Part of node.pyx.
 
 
-cdef size_t node_session_tx_peek(node_t* n, uint16_t session, const uint8_t** data) noexcept nogil:
+cdef size_t node_session_tx_gather(node_t* n, uint16_t session, uint8_t* place, size_t capacity,
+                                   const uint8_t** data) noexcept nogil:
+    cdef uint64_t limit = NEVER
     if n.sender.epoch == 0:
         return 0
     if (n.links[session].sync or role_may_have_handed_over(&n.role)
             or n.replica.sessions[session].gap_fill_lsn > n.released_lsn):
-        return session_tx_peek(&n.replica.sessions[session], n.released_lsn, data)
-    return session_tx_peek(&n.replica.sessions[session], NEVER, data)
+        limit = n.released_lsn
+    return session_tx_gather(&n.replica.sessions[session], limit, place, capacity, data)
 
 
 cdef void node_session_tx_consume(node_t* n, uint16_t session, size_t size, const instant_t* now) noexcept nogil:

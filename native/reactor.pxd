@@ -110,6 +110,7 @@ cdef class Reactor:
     cdef int lingering[MAX_LINGERING]
     cdef uint64_t lingering_until[MAX_LINGERING]
     cdef uint8_t* datagram
+    cdef uint8_t* gathered              # messages to one counterparty, one behind the other
     cdef bint busy_poll
     cdef bint yield_when_idle
     cdef bint stopping

@@ -25,7 +25,7 @@ from .node cimport (GREETING_BYTES, NOTE_COMMAND_DONE, NOTE_REGISTER_REQUEST, NO
                     node_on_client_connected, node_on_client_disconnected, node_on_command, node_on_datagram,
                     node_on_register, node_on_session_bytes, node_on_session_command, node_on_session_connected,
                     node_on_session_disconnected, node_on_timer, node_on_tripwire, node_poll_datagram,
-                    node_seal_greeting, node_session_closing, node_session_tx_consume, node_session_tx_peek,
+                    node_seal_greeting, node_session_closing, node_session_tx_consume, node_session_tx_gather,
                     node_set_kill, node_settle, node_start, node_stop, node_stopped, node_take_accept,
                     node_take_connect, node_take_register_request, node_truncated, note_t, session_command)
 from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_t, ring_write
@@ -121,6 +121,7 @@ cdef extern from * nogil:
 
 cdef enum:
     EVENTS_PER_TURN = 64
+    RUN_BYTES = 1 << 16              # messages to one counterparty that leave by one call
     FLUSH_ROUNDS = 4                 # held orders that leave while feeds are filled are sent in the same turn
     LINGER_NS = 1000000000           # how long a closed connection's unread input is drained
     STOP_TIMEOUT_NS = 3000000000     # log-out of all sessions at a stop
@@ -185,7 +186,8 @@ cdef class Reactor:
         self.command_buffer = bytearray(RING_HEADER_BYTES + COMMAND_RING_BYTES)
         self.commands = <ring_t*>malloc(RING_HEADER_BYTES + COMMAND_RING_BYTES)
         self.datagram = <uint8_t*>malloc(MAX_DATAGRAM_BYTES)
-        if self.commands is NULL or self.datagram is NULL:
+        self.gathered = <uint8_t*>malloc(RUN_BYTES)
+        if self.commands is NULL or self.datagram is NULL or self.gathered is NULL:
             raise MemoryError
         ring_init(self.commands, RING_HEADER_BYTES + COMMAND_RING_BYTES)
         for i in range(MAX_SESSIONS):
@@ -218,6 +220,7 @@ cdef class Reactor:
         free(self.greeting.rx)
         free(self.commands)
         free(self.datagram)
+        free(self.gathered)
 
     # --- set-up: before run -------------------------------------------------------------------------------------------
 
@@ -538,7 +541,7 @@ cdef class Reactor:
             self._session_gone(i, 1)
             return
         while True:
-            size = node_session_tx_peek(self.node, i, &data)
+            size = node_session_tx_gather(self.node, i, self.gathered, RUN_BYTES, &data)
             if size == 0:
                 break
             sent = c_send(s.fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL)

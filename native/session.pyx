@@ -26,8 +26,8 @@ from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_PASSED_ON, FLAG_POSS_DU
                       RECORD_STATE, STATE_RESEND, STATE_RESET, STATE_SET_SEQ, record_header_t, record_payload,
                       record_payload_length)
 from .tags cimport *
-from .txqueue cimport (tx_clear, tx_consume, tx_free, tx_init, tx_peek, tx_push, tx_push_scratch, tx_queue_t, tx_room,
-                       tx_scratch)
+from .txqueue cimport (tx_clear, tx_consume, tx_free, tx_gather, tx_init, tx_peek, tx_push, tx_push_scratch, tx_queue_t,
+                       tx_room, tx_scratch)
 from .version cimport (REASON_APPL_VER_ID, REASON_BAD_FORMAT, REASON_COMP_ID_PROBLEM, REASON_INVALID_TAG,
                        REASON_REQUIRED_TAG_MISSING, REASON_SENDING_TIME_PROBLEM, REASON_TAG_WITHOUT_VALUE,
                        REASON_VALUE_INCORRECT, fix_version, reject_text)
@@ -416,6 +416,11 @@ cdef inline void fill_record(session_t* s, record_header_t* record, uint8_t kind
 
 cdef size_t session_tx_peek(session_t* s, uint64_t released_lsn, const uint8_t** data) noexcept nogil:
     return tx_peek(&inside(s).tx, released_lsn, data)
+
+
+cdef size_t session_tx_gather(session_t* s, uint64_t released_lsn, uint8_t* place, size_t capacity,
+                              const uint8_t** data) noexcept nogil:
+    return tx_gather(&inside(s).tx, released_lsn, place, capacity, data)
 
 
 cdef void session_tx_consume(session_t* s, size_t size, const instant_t* now) noexcept nogil:

@@ -19,7 +19,7 @@ from .node cimport (GREETING_BYTES, LINK_IDLE, MAX_CLIENT_CONNECTIONS, NOTE_FLUS
                     node_on_client_disconnected, node_on_command, node_on_datagram, node_on_register,
                     node_on_session_bytes, node_on_session_command, node_on_session_connected,
                     node_on_session_disconnected, node_on_timer, node_on_tripwire, node_poll_datagram,
-                    node_seal_greeting, node_session_closing, node_session_tx_consume, node_session_tx_peek,
+                    node_seal_greeting, node_session_closing, node_session_tx_consume, node_session_tx_gather,
                     node_settle, node_start, node_take_connect, node_take_register_request, node_truncated, note_t,
                     session_command)
 from .orders cimport orders_by_session
@@ -45,9 +45,9 @@ from .simnet cimport (CONNECTION_CLIENT, CONNECTION_SESSION, CONNECTION_TRIPWIRE
                       net_power_lost, net_refuse, net_send, net_take)
 from .simqueue cimport event_t, queue_again, queue_pop, queue_push
 from .simrandom cimport random_below, random_chance
-from .simtruth cimport (BROKEN_NONE, TRUE_CLIENTS, TRUE_CLORDID_BYTES, TRUE_SESSIONS, scan_tag, truth_all_delivered,
-                        truth_audit, truth_clordid, truth_free, truth_in_sync, truth_init, truth_kept, truth_logged,
-                        truth_promised, truth_promoted, truth_released, truth_unhealed)
+from .simtruth cimport (BROKEN_NONE, TRUE_CLIENTS, TRUE_CLORDID_BYTES, TRUE_SESSIONS, scan_message, scan_tag,
+                        truth_all_delivered, truth_audit, truth_clordid, truth_free, truth_in_sync, truth_init,
+                        truth_kept, truth_logged, truth_promised, truth_promoted, truth_released, truth_unhealed)
 
 cdef extern from "<malloc.h>" nogil:
     int mallopt(int param, int value)
@@ -56,6 +56,7 @@ cdef extern from "<malloc.h>" nogil:
 cdef enum:
     FLUSH_ROUNDS = 4                   # as in the reactor
     DATAGRAMS_PER_TURN = 256
+    RUN_BYTES = 4096                   # messages to one counterparty that leave by one call
     TRIPWIRE_RETRY_NS = 20000000
     CLIENT_TURN_NS = 20000000
     CLIENT_PATIENCE_NS = 500000000     # silence after which it connects anew
@@ -643,7 +644,10 @@ cdef class World:
         cdef simnode_t* s = &self.nodes[i]
         cdef stream_t* stream = &s.sessions[k]
         cdef const uint8_t* data = NULL
+        cdef uint8_t run[RUN_BYTES]
         cdef uint32_t size
+        cdef uint32_t told
+        cdef uint32_t length
         cdef journal_t* other = NULL
         if stream.connection < 0 or not stream.up:
             return 0
@@ -653,11 +657,16 @@ cdef class World:
         if s.n.links[k].sync and self.cell.in_sync & (1 << (1 - i)):
             other = self.nodes[1 - i].journal
         while True:
-            size = <uint32_t>node_session_tx_peek(s.n, k, &data)
+            size = <uint32_t>node_session_tx_gather(s.n, k, run, RUN_BYTES, &data)
             if size == 0:
                 break
-            truth_released(&self.truth, <uint8_t>i, s.n.role.epoch, <uint8_t>k, s.n.replica.sessions[k].generation,
-                           data, size, s.journal, other, s.n.links[k].sync and self.config.durability == 2)
+            told = 0
+            while told < size:
+                length = scan_message(data + told, size - told)
+                truth_released(&self.truth, <uint8_t>i, s.n.role.epoch, <uint8_t>k, s.n.replica.sessions[k].generation,
+                               data + told, length, s.journal, other,
+                               s.n.links[k].sync and self.config.durability == 2)
+                told += length
             net_send(&self.net, stream.connection, 0, data, size)
             if self._step(i):
                 return 1

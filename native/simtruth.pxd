@@ -126,4 +126,6 @@ cdef void truth_unhealed(truth_t* t, const char* what) noexcept nogil
 # Value of `tag` in a FIX message or a part of one; NULL: not there. Inefficient and independent of the parser under
 # test on purpose.
 cdef const uint8_t* scan_tag(const uint8_t* message, uint32_t size, const char* tag, uint32_t* length) noexcept nogil
+# Bytes of the first of some whole messages.
+cdef uint32_t scan_message(const uint8_t* data, uint32_t size) noexcept nogil
 cdef uint64_t scan_uint(const uint8_t* message, uint32_t size, const char* tag) noexcept nogil

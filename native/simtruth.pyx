@@ -11,6 +11,7 @@ from .record cimport FLAG_ORDER, RECORD_STATE, STATE_RESEND, record_header_t, re
 
 cdef enum:
     SOH = 1
+    TRAILER_BYTES = 7              # CheckSum (10)
 
 
 cdef int truth_init(truth_t* t) noexcept nogil:
@@ -314,6 +315,14 @@ cdef const uint8_t* scan_tag(const uint8_t* message, uint32_t size, const char* 
             return message + at + width + 1
         at = end + 1
     return NULL
+
+
+cdef uint32_t scan_message(const uint8_t* data, uint32_t size) noexcept nogil:
+    cdef uint32_t length = 0
+    cdef const uint8_t* body_length = scan_tag(data, size, "9", &length)
+    if body_length is NULL:
+        return size
+    return min(size, <uint32_t>(body_length - data) + length + 1 + <uint32_t>scan_uint(data, size, "9") + TRAILER_BYTES)
 
 
 cdef uint64_t scan_uint(const uint8_t* message, uint32_t size, const char* tag) noexcept nogil:

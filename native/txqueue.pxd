@@ -38,4 +38,7 @@ cdef void tx_push(tx_queue_t* q, const uint8_t* data, uint32_t length, uint64_t 
 cdef uint8_t* tx_scratch(tx_queue_t* q, uint32_t capacity) noexcept nogil
 cdef void tx_push_scratch(tx_queue_t* q, const uint8_t* data, uint32_t length, uint64_t lsn) noexcept nogil
 cdef size_t tx_peek(const tx_queue_t* q, uint64_t released_lsn, const uint8_t** data) noexcept nogil
+# The same with as many whole items behind the first as may go: data is then `place`, at most `capacity` copied bytes.
+cdef size_t tx_gather(const tx_queue_t* q, uint64_t released_lsn, uint8_t* place, size_t capacity,
+                      const uint8_t** data) noexcept nogil
 cdef void tx_consume(tx_queue_t* q, size_t size) noexcept nogil     # `size` bytes at the head were written

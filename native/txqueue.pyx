@@ -2,6 +2,7 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
 
 
 cdef int tx_init(tx_queue_t* q) noexcept nogil:
@@ -62,6 +63,28 @@ cdef size_t tx_peek(const tx_queue_t* q, uint64_t released_lsn, const uint8_t** 
         return 0
     data[0] = item.data + q.written
     return item.length - q.written
+
+
+cdef size_t tx_gather(const tx_queue_t* q, uint64_t released_lsn, uint8_t* place, size_t capacity,
+                      const uint8_t** data) noexcept nogil:
+    cdef size_t size = tx_peek(q, released_lsn, data)
+    cdef const tx_item_t* item
+    cdef uint32_t at = q.head + 1
+    if size == 0 or at == q.tail or size > capacity:
+        return size
+    item = &q.items[at & (TX_ITEMS - 1)]
+    if item.lsn > released_lsn or size + item.length > capacity:
+        return size
+    memcpy(place, data[0], size)
+    data[0] = place
+    while at != q.tail:
+        item = &q.items[at & (TX_ITEMS - 1)]
+        if item.lsn > released_lsn or size + item.length > capacity:
+            break
+        memcpy(place + size, item.data, item.length)
+        size += item.length
+        at += 1
+    return size
 
 
 cdef void tx_consume(tx_queue_t* q, size_t size) noexcept nogil:

@@ -1,0 +1,31 @@
+"""How much a pair carries. Run: pytest bench/bench_capacity.py, on a machine with nothing else to do.
+
+CAPACITY_SCALE=0.1 in the environment makes everything a tenth as large.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from gateway.bench.capacity.throughput import measure_throughput
+
+SCALE = float(os.environ.get("CAPACITY_SCALE", "1"))
+
+
+def _measure(benchmark: BenchmarkFixture, function: Callable[..., dict[str, float]], *arguments, **options) -> None:
+    figures = benchmark.pedantic(function, arguments, options, rounds=1)
+    benchmark.extra_info.update(figures)
+    print()
+    for name, value in figures.items():
+        print(f"  {name:40} {value:16,.3f}")
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["orders", "orders and executions"])
+@pytest.mark.parametrize("sessions", [1, 10])
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_orders_a_second(benchmark: BenchmarkFixture, tmp_path: Path, mode: str, sessions: int, answered: bool) -> None:
+    orders = int(1_000_000 * SCALE)
+    _measure(benchmark, measure_throughput, tmp_path, orders=orders, sessions=sessions, mode=mode, answered=answered)
