@@ -11,38 +11,44 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.conftest import Distribution
-from gateway.bench.forwarders import measure_forwarder
+from gateway.bench.forwarders import forwarder
+from gateway.bench.pairconfig import PairSpec
 from gateway.bench.probed_pair import probed_pair
 from gateway.bench.quickfix_pair import quickfix_round_trips
+from gateway.native.floors import COLUMNS
 
 ORDERS = 20_000
 WARM_UP = 3_000
 PAUSE_NS = 20_000
 
 
+def tell(distribution: Distribution, name: str, times: NDArray[np.uint64]) -> None:
+    due, _, out, answered, back = (times[:, column] for column in range(COLUMNS))
+    distribution(f"{name}: order to broker", out - due)
+    distribution(f"{name}: execution to client", back - answered)
+    distribution(f"{name}: order to execution", back - due)
+
+
 @pytest.mark.parametrize("mode", ["async", "sync"])
 def test_order_through_the_pair(
     benchmark: BenchmarkFixture, distribution: Distribution, tmp_path: Path, mode: str
 ) -> None:
-    with probed_pair(tmp_path, mode) as probe:
-        probe.measure(np.empty((WARM_UP, 4), np.uint64), PAUSE_NS)
-        times = np.empty((ORDERS, 4), np.uint64)
-        benchmark.pedantic(probe.measure, (times, PAUSE_NS), rounds=1)
-    distribution(f"gateway {mode}: order to broker", times[:, 1] - times[:, 0])
-    distribution(f"gateway {mode}: execution to client", times[:, 3] - times[:, 2])
-    distribution(f"gateway {mode}: order to execution", times[:, 3] - times[:, 0])
+    with probed_pair(tmp_path, PairSpec(mode=mode)) as pair:
+        pair.measure(WARM_UP, pause_ns=PAUSE_NS)
+        times = benchmark.pedantic(pair.measure, (ORDERS,), {"pause_ns": PAUSE_NS}, rounds=1)
+    tell(distribution, f"gateway {mode}", times)
 
 
 @pytest.mark.parametrize("mode", ["async", "sync"])
 def test_bytes_through_a_forwarder(benchmark: BenchmarkFixture, distribution: Distribution, mode: str) -> None:
-    times = np.empty((WARM_UP + ORDERS, 4), np.uint64)
-    benchmark.pedantic(measure_forwarder, (times, PAUSE_NS), {"with_standby": mode == "sync"}, rounds=1)
-    times = times[WARM_UP:]
-    distribution(f"forwarder {mode}: order to broker", times[:, 1] - times[:, 0])
-    distribution(f"forwarder {mode}: order to execution", times[:, 3] - times[:, 0])
+    with forwarder(with_standby=mode == "sync") as floor:
+        floor.measure(WARM_UP, pause_ns=PAUSE_NS)
+        times = benchmark.pedantic(floor.measure, (ORDERS,), {"pause_ns": PAUSE_NS}, rounds=1)
+    tell(distribution, f"forwarder {mode}", times)
 
 
 def test_order_through_quickfix(benchmark: BenchmarkFixture, distribution: Distribution, tmp_path: Path) -> None:

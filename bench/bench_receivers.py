@@ -11,11 +11,11 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.conftest import Distribution
+from gateway.bench.pairconfig import PairSpec
 from gateway.bench.probed_pair import probed_pair
 from gateway.demo.world import LOOPBACK, free_ports, write_secret
 from gateway.native.datagram import Channel
@@ -26,7 +26,7 @@ ORDERS = 4_000
 WARM_UP = 1_000
 PAUSE_NS = 20_000
 INDEX = 2
-UNHURRIED = 'suspect_after = "1s"'  # on a busy machine a node may have to wait for its core
+UNHURRIED = "1s"  # on a busy machine a node may have to wait for its core
 SECTION = """
 [[receiver]]
 name = "far"
@@ -92,19 +92,18 @@ def test_order_beside_a_receiver(
     key = secrets.token_hex(16)
     write_secret(tmp_path / "receiver.key", key)
     section = "" if kind == "none" else SECTION.format(host=LOOPBACK, port=port, a=a, b=b)
-    with probed_pair(tmp_path, "sync", UNHURRIED, section) as probe:
-        probe.measure(np.empty((WARM_UP, 4), np.uint64), PAUSE_NS)
-        times = np.empty((ORDERS, 4), np.uint64)
+    with probed_pair(tmp_path, PairSpec(suspect_after=UNHURRIED, more=section)) as pair:
+        pair.measure(WARM_UP, pause_ns=PAUSE_NS)
         if kind == "none":
-            benchmark.pedantic(probe.measure, (times, PAUSE_NS), rounds=1)
+            times = benchmark.pedantic(pair.measure, (ORDERS,), {"pause_ns": PAUSE_NS}, rounds=1)
             name = "no receiver"
         else:
             with ReceiverThread(port, [a, b], bytes.fromhex(key), again=kind == "catches up") as receiver:
                 while receiver.held == 0:
-                    probe.pump()
+                    pair.probe.pump()
                 started = time.monotonic()
-                benchmark.pedantic(probe.measure, (times, PAUSE_NS), rounds=1)
+                times = benchmark.pedantic(pair.measure, (ORDERS,), {"pause_ns": PAUSE_NS}, rounds=1)
                 seconds = time.monotonic() - started
             name = f"one that {kind} ({receiver.records / seconds:,.0f} records/s)"
-    distribution(f"{name}: order to broker", times[:, 1] - times[:, 0])
-    distribution(f"{name}: order to execution", times[:, 3] - times[:, 0])
+    distribution(f"{name}: order to broker", times[:, 2] - times[:, 0])
+    distribution(f"{name}: order to execution", times[:, 4] - times[:, 0])

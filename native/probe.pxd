@@ -1,16 +1,16 @@
 """A client and a broker in one thread, for measuring what lies between them. Not part of a node.
 
-May depend on: session, clientwire. Makes system calls on the two sockets that it is given.
+The client's way in is either frames of the client protocol or a FIX session of its own. May depend on: session,
+clientwire, hops.h. Makes system calls on the two sockets that it is given.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from .session cimport Session
+from .session cimport Session, session_t
 
 
 cdef enum:
     PROBE_BUFFER_BYTES = 1 << 20
-    PROBE_TIMEOUT_NS = 5000000000    # an answer that does not come in time ends the measurement
 
 
 cdef struct probe_stream_t:
@@ -19,20 +19,39 @@ cdef struct probe_stream_t:
     uint8_t* bytes
 
 
+cdef struct probe_run_t:             # of one measurement
+    uint64_t rows
+    uint64_t sent                    # orders handed in
+    uint64_t out                     # orders that the broker has read and answered
+    uint64_t taken                   # executions that the client has read
+    uint64_t due_ns
+    uint64_t interval_ns
+    uint64_t pause_ns
+    uint64_t* times
+
+
 cdef class Probe:
-    cdef Session session
+    cdef Session session             # the broker's
+    cdef Session client_session      # None: the client speaks frames
     cdef probe_stream_t client
     cdef probe_stream_t broker
-    cdef uint8_t frame[4096]         # SUBMIT, the digits of its ClOrdID to be filled in
+    cdef uint8_t frame[4096]         # SUBMIT, the digits of its ClOrdID (11) to be filled in
     cdef uint32_t frame_length
+    cdef uint32_t frame_sent         # of the order that is on its way; frame_length: none is
     cdef uint32_t digits_offset
+    cdef uint32_t body_offset
+    cdef uint32_t clordid_length
     cdef uint8_t execution[4096]     # fields of the answer
     cdef uint32_t execution_length
-    cdef uint32_t orders_seen        # by the broker
-    cdef uint64_t number
+    cdef uint64_t orders_seen        # by the broker
     cdef uint64_t executions_read    # by the client
+    cdef uint64_t number
 
-    cdef int _exchange(self, uint64_t* times) noexcept nogil
-    cdef int _read_broker(self, uint64_t* at_ns) noexcept nogil
-    cdef int _read_client(self) noexcept nogil
-    cdef void _flush_broker(self) noexcept nogil
+    cdef int _run(self, probe_run_t* run, int wait) noexcept nogil
+    cdef int _hand_in(self, probe_run_t* run) noexcept nogil
+    cdef int _answer(self, probe_run_t* run) noexcept nogil
+    cdef int _take(self, probe_run_t* run) noexcept nogil
+    cdef int _submit(self) noexcept nogil
+    cdef int _push_frame(self) noexcept nogil
+    cdef int _read_session(self, probe_stream_t* s, session_t* session, uint64_t* at_ns) noexcept nogil
+    cdef int _read_frames(self, uint64_t* at_ns) noexcept nogil

@@ -1,3 +1,5 @@
+"""A client and a broker in one thread, for measuring what lies between them."""
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,9 @@ class Probe:
         prefix: bytes,
         fields: bytes,
         execution: bytes,
+        client_session: Session | None = None,
     ) -> None: ...
-    def measure(self, times: NDArray[np.uint64], pause_ns: int = 0) -> None: ...
+    def measure(
+        self, times: NDArray[np.uint64], *, interval_ns: int = 0, pause_ns: int = 0, wait: str = "spin"
+    ) -> None: ...
     def pump(self) -> bool: ...

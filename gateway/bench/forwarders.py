@@ -1,73 +1,73 @@
-"""What the pair is measured against: a forwarder in its place, and a standby that only echoes.
-
-Placed on the cores as the pair is: the forwarder polls on the first, the echo sleeps on the second, which the measuring
-thread shares.
-"""
+"""The floor of an order's way: a forwarder where the gateway is, an echo where its standby is, in processes of their
+own on the same cores (native/hops.h has both)."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
-from collections.abc import Callable, Iterator
-from multiprocessing import get_context
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gateway.bench.messages import EXECUTION, ORDER
-from gateway.native.forwarder import echo, forward, measure_forward
+from gateway.bench.processes import Cores, pinned, placed, process, tcp_pair, udp_pair
+from gateway.native.floors import COLUMNS, echo, forward, measure
 
-LOOPBACK = "127.0.0.1"
 
+@dataclass(frozen=True, slots=True)
+class Forwarder:
+    """A running forwarder and the ends that measure it."""
 
-def measure_forwarder(times: NDArray[np.uint64], pause_ns: int, *, with_standby: bool) -> None:
-    """Fills `times` (rows of four, ns) as the probe does, through a forwarder."""
-    first, second = (sorted(os.sched_getaffinity(0)) * 2)[:2]
-    with contextlib.ExitStack() as stack:
-        client, client_end = _tcp(stack)
-        broker_end, broker = _tcp(stack)
-        standby_fd = -1
-        if with_standby:
-            primary, standby = _udp(stack)
-            standby_fd = primary.fileno()
-            stack.callback(primary.send, b"")
-            stack.enter_context(_process(second, echo, standby.fileno()))
-        stack.enter_context(_process(first, forward, client_end.fileno(), broker_end.fileno(), standby_fd))
-        stack.callback(client.shutdown, socket.SHUT_RDWR)
-        stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0))
-        os.sched_setaffinity(0, {second})
-        measure_forward(client.fileno(), broker.fileno(), ORDER, EXECUTION, times, pause_ns)
+    client: socket.socket
+    broker: socket.socket
+    cores: Cores
+    wait: str
+    late_acks: bool
+    pids: list[int] = field(default_factory=list)
+
+    def measure(self, count: int, *, interval_ns: int = 0, pause_ns: int = 0) -> NDArray[np.uint64]:
+        """`count` rows of times in ns: due, handed in, out, answered, in. Raises RuntimeError."""
+        times = np.empty((count, COLUMNS), np.uint64)
+        with pinned(self.cores.measuring):
+            measure(
+                self.client.fileno(),
+                self.broker.fileno(),
+                ORDER,
+                EXECUTION,
+                times,
+                interval_ns=interval_ns,
+                pause_ns=pause_ns,
+                wait=self.wait,
+                late_acks=self.late_acks,
+            )
+        return times
 
 
 @contextlib.contextmanager
-def _process(cpu: int, function: Callable[..., None], *arguments: int) -> Iterator[None]:
-    def run() -> None:
-        os.sched_setaffinity(0, {cpu})
-        function(*arguments)
+def forwarder(
+    *, with_standby: bool, wait: str = "spin", late_acks: bool = False, cores: Cores | None = None
+) -> Iterator[Forwarder]:
+    """A forwarder on `cores`; `wait` is what every party does while there is nothing: "spin", "yield" or "block".
 
-    process = get_context("fork").Process(target=run, daemon=True)
-    process.start()
-    try:
-        yield
-    finally:
-        process.join(5)
-        process.kill()
-
-
-def _tcp(stack: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        one = stack.enter_context(socket.create_connection(listener.getsockname()))
-        other = stack.enter_context(listener.accept()[0])
-    for sock in (one, other):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return one, other
-
-
-def _udp(stack: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
-    one, other = (stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(2))
-    for sock in (one, other):
-        sock.bind((LOOPBACK, 0))
-    one.connect(other.getsockname())
-    other.connect(one.getsockname())
-    return one, other
+    `late_acks`: TCP_QUICKACK is off, so that an acknowledgement rides on the answer. Where the standby's core is the
+    measuring end's too, neither may spin.
+    """
+    cores = cores or placed(on_one=wait == "block")
+    beside = "yield" if wait == "spin" and cores.standby == cores.measuring and with_standby else wait
+    with contextlib.ExitStack() as stack:
+        client, client_end = tcp_pair(stack)
+        broker_end, broker = tcp_pair(stack)
+        pids, standby_fd = [], -1
+        if with_standby:
+            primary, standby = udp_pair(stack)
+            standby_fd = primary.fileno()
+            stack.callback(primary.send, b"")
+            pids.append(stack.enter_context(process(cores.standby, echo, standby.fileno(), wait=beside)))
+        fds = client_end.fileno(), broker_end.fileno(), standby_fd
+        pids.insert(0, stack.enter_context(process(cores.gateway, forward, *fds, wait=wait, late_acks=late_acks)))
+        stack.callback(client.shutdown, socket.SHUT_RDWR)
+        for sock in (client, broker):
+            sock.setblocking(False)
+        yield Forwarder(client, broker, cores, beside, late_acks, pids)

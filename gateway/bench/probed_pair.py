@@ -1,65 +1,85 @@
-"""A pair of busy-polling nodes between a probe's client and the same probe's broker."""
+"""A pair of real nodes between a probe's client and the same probe's broker."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import re
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from gateway.bench.messages import CL_ORD_ID, EXECUTION, ORDER_FIELDS
-from gateway.client.address import parse_address
-from gateway.config import load_config
-from gateway.demo.world import BEGIN_STRING, CLIENT, LOOPBACK, SENDER, TARGET, World
+from gateway.bench.pairconfig import BEGIN_STRING, CLIENT, OMS, SENDER, TARGET, PairPlaces, PairSpec, write_pair
+from gateway.bench.processes import LOOPBACK, Cores, pinned, placed
+from gateway.errors import GatewayError
 from gateway.native import clientwire as wire
+from gateway.native.floors import COLUMNS
 from gateway.native.journal import Journal
 from gateway.native.probe import Probe
 from gateway.native.session import Session
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 30.0
+POLL_S = 0.01
+MAX_MESSAGES = 1 << 22  # that a probe may exchange
+SEGMENT_BYTES = 1 << 30  # of the probe's journals: address space, not memory
+LOG_LINES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ProbedPair:
+    """A running pair and the probe that measures it."""
+
+    probe: Probe
+    places: PairPlaces
+    cores: Cores
+    wait: str
+    pids: list[int]  # of node a, the primary, and node b
+
+    def measure(self, count: int, *, interval_ns: int = 0, pause_ns: int = 0) -> NDArray[np.uint64]:
+        """`count` rows of times in ns: due, handed in, out, answered, in. Raises RuntimeError."""
+        times = np.empty((count, COLUMNS), np.uint64)
+        with pinned(self.cores.measuring):
+            self.probe.pump()
+            self.probe.measure(times, interval_ns=interval_ns, pause_ns=pause_ns, wait=self.wait)
+        return times
+
+    def settle(self) -> None:
+        """Waits until the pair can take orders. Raises GatewayError."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not (self.probe.pump() and _in_sync(self.places.control["a"])):
+            if time.monotonic() > deadline:
+                raise GatewayError(f"the pair is not ready after {START_TIMEOUT_S:g} s:\n{_last_words(self.places)}")
+            time.sleep(POLL_S)
 
 
 @contextlib.contextmanager
-def probed_pair(directory: Path, mode: str, replication: str = "", more: str = "") -> Iterator[Probe]:
-    """Node a busy-polls on the first core; node b and the probe share the second. Everything is stopped at the end.
+def probed_pair(directory: Path, spec: PairSpec, cores: Cores | None = None) -> Iterator[ProbedPair]:
+    """Starts a pair in `directory`; node a is primary. Everything is stopped at the end. Raises GatewayError.
 
-    `replication`: lines for that section of the configuration; `more`: sections behind its last.
+    Busy-polling parties have cores of their own as far as there are any; with the epoll reactor, all share one.
     """
-    world = World(directory, mode=mode, reactor="busy-poll", engine="native")
-    first, second = (sorted(os.sched_getaffinity(0)) * 2)[:2]
-    text = world.config.read_text()
-    world.config.write_text(text.replace("[replication]\n", f"[replication]\n{replication}\n", 1) + more)
-    # Node b sleeps between datagrams: on two cores it must not take the probe's.
-    _amend(world.config, "a", f"cpu = {first}")
-    _amend(world.config, "b", f'cpu = {second}\nreactor = "epoll"', without='reactor = "busy-poll"')
+    cores = cores or placed(on_one=spec.reactor == "epoll")
+    wait = "block" if spec.reactor == "epoll" else "yield" if cores.standby == cores.measuring else "spin"
+    places = write_pair(directory, spec, cores)
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server((LOOPBACK, world.broker_port)))
-        for node in ("a", "b"):
-            stack.enter_context(_node(world, node))
-        broker, _ = listener.accept()
-        session = Session(
-            Journal.memory(max_sessions=1),
-            role="acceptor",
-            begin_string=BEGIN_STRING,
-            sender_comp_id=TARGET,
-            target_comp_id=SENDER,
-        )
-        session.connected(time.monotonic_ns(), time.time_ns())
-        client = stack.enter_context(_logged_in(world))
+        listener = stack.enter_context(socket.create_server((LOOPBACK, places.broker)))
+        pids = [stack.enter_context(_node(places, node)) for node in ("a", "b")]
+        broker, _ = _accepted(listener, places)
         stack.enter_context(broker)
+        session = _session("acceptor", TARGET, SENDER)
+        client_session = _session("initiator", OMS, SENDER) if spec.way == "fix" else None
+        client = stack.enter_context(_at_the_door(places) if client_session else _logged_in(places))
         for sock in (client, broker):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setblocking(False)
-        os.sched_setaffinity(0, {second})
-        stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0) | {first})
         probe = Probe(
             session,
             client.fileno(),
@@ -68,47 +88,75 @@ def probed_pair(directory: Path, mode: str, replication: str = "", more: str = "
             prefix=CL_ORD_ID[:-9],
             fields=ORDER_FIELDS,
             execution=EXECUTION,
+            client_session=client_session,
         )
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not (probe.pump() and _in_sync(world)):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"the pair is not ready after {START_TIMEOUT_S} s; logs are in {directory}")
-            time.sleep(0.01)
-        yield probe
+        pair = ProbedPair(probe, places, cores, wait, pids)
+        pair.settle()
+        yield pair
 
 
-def _amend(config: Path, node: str, line: str, without: str = "") -> None:
-    head, section, tail = re.split(rf"(\[node\.{node}\]\n)", config.read_text())
-    config.write_text(head + section + line + "\n" + tail.replace(without + "\n", "", 1 if without else 0))
+def _session(role: str, sender: str, target: str) -> Session:
+    session = Session(
+        Journal.memory(max_sessions=1, max_seq=MAX_MESSAGES, segment_bytes=SEGMENT_BYTES),
+        role=role,
+        begin_string=BEGIN_STRING,
+        sender_comp_id=sender,
+        target_comp_id=target,
+        heartbeat_s=3600,
+    )
+    session.connected(time.monotonic_ns(), time.time_ns())
+    return session
 
 
 @contextlib.contextmanager
-def _node(world: World, node: str) -> Iterator[None]:
-    with (world.directory / f"{node}.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", "node", "--config", str(world.config), "--node", node],
-            stdout=log,
-            stderr=log,
-        )
+def _node(places: PairPlaces, node: str) -> Iterator[int]:
+    command = [sys.executable, "-m", "gateway", "node", "--config", str(places.config), "--node", node]
+    with (places.directory / f"{node}.log").open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:
-        yield
+        yield process.pid
     finally:
         process.terminate()
-        process.wait(20)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
-@contextlib.contextmanager
-def _logged_in(world: World) -> Iterator[socket.socket]:
-    """The client's connection, once the node is primary."""
-    address = parse_address(str(load_config(world.config).node["a"].clients))
-    with socket.create_connection(address) as client:
-        client.sendall(wire.login(CLIENT, b""))
-        frames, _ = wire.decode(client.recv(4096))
-        if not isinstance(frames[0], wire.Welcome):
-            raise RuntimeError(f"node a is not primary: {frames[0]!r}")
-        yield client
+def _accepted(listener: socket.socket, places: PairPlaces) -> tuple[socket.socket, object]:
+    listener.settimeout(START_TIMEOUT_S)
+    try:
+        return listener.accept()
+    except TimeoutError:
+        raise GatewayError(f"no node connected in {START_TIMEOUT_S:g} s:\n{_last_words(places)}") from None
 
 
-def _in_sync(world: World) -> bool:
-    with urllib.request.urlopen(f"http://{LOOPBACK}:{world.control_ports['a']}/status", timeout=5) as answer:
+def _logged_in(places: PairPlaces) -> socket.socket:
+    """The client's connection to the primary, by the client protocol."""
+    client = socket.create_connection((LOOPBACK, places.clients["a"]))
+    client.sendall(wire.login(CLIENT, b""))
+    frames, _ = wire.decode(client.recv(4096))
+    if not isinstance(frames[0], wire.Welcome):
+        client.close()
+        raise GatewayError(f"node a is not primary: {frames[0]!r}")
+    return client
+
+
+def _at_the_door(places: PairPlaces) -> socket.socket:
+    """The client's connection to the primary, for FIX."""
+    return socket.create_connection((LOOPBACK, places.listen["a"]))
+
+
+def _in_sync(port: int) -> bool:
+    with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/status", timeout=5) as answer:
         return bool(orjson.loads(answer.read())["release"] == "ACKED")
+
+
+def _last_words(places: PairPlaces) -> str:
+    """The ends of the nodes' logs."""
+    lines = []
+    for node in ("a", "b"):
+        log = (places.directory / f"{node}.log").read_text(errors="replace").splitlines()
+        lines += [f"{node}: {line}" for line in log[-LOG_LINES:]]
+    return "\n".join(lines)

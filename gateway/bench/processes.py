@@ -1,0 +1,102 @@
+"""Parties of a measurement that run in processes and on cores of their own. Sockets are made here, before the fork."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+LOOPBACK = "127.0.0.1"
+STOP_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Where the parties run: the gateway (or what stands in its place), its standby, and the measuring end."""
+
+    gateway: int
+    standby: int
+    measuring: int
+
+
+def placed(*, on_one: bool = False, gateway: int | None = None) -> Cores:
+    """Cores of this process's own set: as far apart as there are any, or all parties on one.
+
+    `gateway`: the core that a configuration names.
+    """
+    allowed = sorted(os.sched_getaffinity(0))
+    first = gateway if gateway in allowed else allowed[0]
+    assert first is not None
+    if on_one:
+        return Cores(first, first, first)
+    others = [core for core in allowed if core != first] or [first]
+    return Cores(first, others[-1] if len(others) > 1 else others[0], others[0])
+
+
+@contextlib.contextmanager
+def pinned(core: int) -> Iterator[None]:
+    """This thread on one core, and back where it was."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextlib.contextmanager
+def process(core: int, function: Callable[..., None], *arguments: object, **named: object) -> Iterator[int]:
+    """Runs a function in a process on `core`; its id. The caller makes the function return, or it is killed."""
+
+    def run() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        os.sched_setaffinity(0, {core})
+        function(*arguments, **named)
+
+    child = get_context("fork").Process(target=run, daemon=True)
+    child.start()
+    assert child.pid is not None
+    try:
+        yield child.pid
+    finally:
+        child.join(STOP_TIMEOUT_S)
+        child.kill()
+        child.join()
+
+
+def tcp_pair(stack: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
+    """Two ends of a connection on the loopback, without Nagle's delay."""
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        one = stack.enter_context(socket.create_connection(listener.getsockname()))
+        other = stack.enter_context(listener.accept()[0])
+    for sock in (one, other):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return one, other
+
+
+def udp_pair(stack: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
+    """Two connected UDP sockets on the loopback."""
+    one, other = (stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(2))
+    for sock in (one, other):
+        sock.bind((LOOPBACK, 0))
+    one.connect(other.getsockname())
+    other.connect(one.getsockname())
+    return one, other
+
+
+def stop_processes(pids: list[int]) -> None:
+    """SIGSTOP: they are there, and take nothing of the cores."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+
+
+def continue_processes(pids: list[int]) -> None:
+    """SIGCONT, in the order given."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
