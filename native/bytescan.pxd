@@ -1,6 +1,7 @@
-"""Looking at 64 bytes at once: where a byte occurs, and the sum of all. SSE2 on x86-64, plain C elsewhere; inline."""
+"""Looking at many bytes at once: where fields end, the sum of all, a number in one word. SSE2 on x86-64, plain C
+elsewhere; inline."""
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from * nogil:
     """
@@ -23,6 +24,12 @@ cdef extern from * nogil:
                                     _mm_add_epi64(_mm_sad_epu8(c, zero), _mm_sad_epu8(d, zero)));
         return (uint32_t)_mm_cvtsi128_si32(sum) + (uint32_t)_mm_extract_epi16(sum, 4);
     }
+    /* Bit i: p[i] is SOH, of 32 bytes. */
+    static inline uint32_t field_ends32(const uint8_t *p) {
+        const __m128i soh = _mm_set1_epi8(1);
+        return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)p), soh))
+             | (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(p + 16)), soh)) << 16;
+    }
     static inline uint32_t sum_block16(const uint8_t *p) {
         __m128i sum = _mm_sad_epu8(_mm_loadu_si128((const __m128i *)p), _mm_setzero_si128());
         return (uint32_t)_mm_cvtsi128_si32(sum) + (uint32_t)_mm_extract_epi16(sum, 4);
@@ -33,6 +40,11 @@ cdef extern from * nogil:
         for (int i = 0; i < 64; i++) { m |= (uint64_t)(p[i] == 1) << i; sum += p[i]; }
         *mask = m;
         return sum;
+    }
+    static inline uint32_t field_ends32(const uint8_t *p) {
+        uint32_t m = 0;
+        for (int i = 0; i < 32; i++) m |= (uint32_t)(p[i] == 1) << i;
+        return m;
     }
     static inline uint32_t sum_block16(const uint8_t *p) {
         uint32_t sum = 0;
@@ -47,9 +59,23 @@ cdef extern from * nogil:
         while (n--) sum += *p++;
         return sum;
     }
+    static inline uint64_t load_u64(const uint8_t *p) { uint64_t v; memcpy(&v, p, 8); return v; }
+    static inline uint32_t load_u32le(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return v; }
+    /* The number that the first n (1 to 8) bytes of a word say, -1 if one is no digit. Little-endian, as all here. */
+    static inline int64_t digits_value(uint64_t word, uint32_t n) {
+        uint64_t v = (word ^ 0x3030303030303030u) << (64 - 8 * n);
+        if (((v + 0x7676767676767676u) | v) & 0x8080808080808080u) return -1;
+        v = (v * 2561) >> 8;
+        v = ((v & 0x00FF00FF00FF00FFu) * 6553601) >> 16;
+        return (int64_t)(((v & 0x0000FFFF0000FFFFu) * 42949672960001u) >> 32);
+    }
     static inline int lowest_bit(uint64_t v) { return __builtin_ctzll(v); }
     #endif
     """
     uint32_t scan_block(const uint8_t* p, uint64_t* mask)
+    uint32_t field_ends32(const uint8_t* p)
     uint32_t byte_sum(const uint8_t* p, size_t n)
+    uint64_t load_u64(const uint8_t* p)
+    uint32_t load_u32le(const uint8_t* p)
+    int64_t digits_value(uint64_t word, uint32_t n)
     int lowest_bit(uint64_t v)

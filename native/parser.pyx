@@ -1,16 +1,18 @@
 """FIX tag=value parser: one pass over the received bytes, no copy.
 
-BodyLength tells how long a message is before a field is looked at; then 64 bytes at a time give a mask of field ends
-and the checksum, and each tag is read from one word. May depend on: tags, bytescan. Never allocates.
+BodyLength tells how long a message is before a field is looked at. Fields are then indexed by fieldscan where the
+processor has what it takes and all of them are plain; else 64 bytes at a time give a mask of field ends and the checksum,
+and each tag is read from one word. May depend on: tags, bytescan, fieldscan. Never allocates.
 """
 
 import time
 from typing import NamedTuple
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
-from .bytescan cimport lowest_bit, scan_block
+from .bytescan cimport digits_value, field_ends32, load_u32le, load_u64, lowest_bit, scan_block
+from .fieldscan cimport FIELDSCAN_RUN_BYTES, fieldscan_run, fieldscan_run_wider, fieldscan_supported
 from .tags cimport SOH, TAG_CHECK_SUM, TAG_MSG_SEQ_NUM, TAG_MSG_TYPE, data_tag_after
 
 cdef enum:
@@ -18,13 +20,38 @@ cdef enum:
     MAX_BEGIN_STRING_BYTES = 16
     MAX_LENGTH_DIGITS = 7
     BLOCK_BYTES = 64
+    HEAD_BYTES = 40              # 8= and 9= are over by byte 32; a word is read from there
     MAX_DIGITS = 18              # of a number that fits in 63 bits
+    PLAIN_TAGS = 10000           # fieldscan reads tags of up to 4 digits
 
-cdef uint64_t EVERY_ZERO = <uint64_t>0x3030303030303030     # "00000000"
-cdef uint64_t EVERY_EQUALS = <uint64_t>0x3D3D3D3D3D3D3D3D   # "========"
-cdef uint64_t LOW_BITS = <uint64_t>0x0101010101010101
-cdef uint64_t HIGH_BITS = <uint64_t>0x8080808080808080
-cdef uint64_t HIGH_NIBBLES = <uint64_t>0xF0F0F0F0F0F0F0F0
+cdef extern from * nogil:
+    """
+    #define EVERY_EQUALS 0x3D3D3D3D3D3D3D3Du
+    #define LOW_BITS 0x0101010101010101u
+    #define HIGH_BITS 0x8080808080808080u
+    /* SOH "10=" in front of the sum of a message, SOH behind it: the first of 8 bytes lowest. */
+    #define TRAILER_FRAME 0x010000003D303101u
+    #define TRAILER_MASK 0xFF000000FFFFFFFFu
+    """
+    uint64_t EVERY_EQUALS
+    uint64_t LOW_BITS
+    uint64_t HIGH_BITS
+    uint64_t TRAILER_FRAME
+    uint64_t TRAILER_MASK
+
+# Fields that fieldscan takes at once, 0 when it is not used; its set of tags that may be lengths of a data field: one bit each, modulo 256.
+cdef uint32_t wide = fieldscan_supported()
+cdef uint32_t[8] suspects
+
+
+cdef void note_length_tags() noexcept nogil:
+    cdef uint32_t tag
+    for tag in range(1, PLAIN_TAGS):
+        if data_tag_after(tag):
+            suspects[tag >> 5 & 7] |= <uint32_t>1 << (tag & 31)
+
+
+note_length_tags()
 
 
 # Frame of a message: what its first two fields say.
@@ -37,6 +64,7 @@ cdef parse_status parse_message(const uint8_t* data, size_t size, uint32_t max_m
                                 message_t* message) noexcept nogil:
     cdef frame_t frame
     cdef parse_status status
+    cdef int64_t told
     message.data = data
     message.consumed = 0
     message.field_count = 0
@@ -51,9 +79,9 @@ cdef parse_status parse_message(const uint8_t* data, size_t size, uint32_t max_m
     if status == PARSE_OK:
         message.length = frame.length
         message.consumed = frame.length
-        message.reason = check_trailer(data, frame.length)
-        if message.reason == GARBLED_NONE:
-            status = index_fields(data, 0, frame.length - TRAILER_BYTES, message)
+        told = read_trailer(data, frame.length)
+        if told >= 0:
+            status = index_fields(data, frame.length - TRAILER_BYTES, <uint32_t>told, message)
             if status == PARSE_OK or status == PARSE_TOO_MANY_FIELDS:
                 return finish(message, frame.body_start, status)
             message.reason = GARBLED_CHECKSUM if status == PARSE_INCOMPLETE else GARBLED_FIELD
@@ -64,6 +92,7 @@ cdef parse_status parse_message(const uint8_t* data, size_t size, uint32_t max_m
             message.field_count = 0
             return PARSE_GARBLED
         message.consumed = 0
+        message.reason = GARBLED_BODY_LENGTH
         return drop_misframed(data, size, max_message_bytes, message)
     message.field_count = 0
     message.consumed = resynchronise(data, size)
@@ -210,6 +239,41 @@ cdef uint64_t field_utc_timestamp(const message_t* message, const field_t* field
 cdef parse_status read_frame(const uint8_t* data, size_t size, uint32_t max_message_bytes, frame_t* frame,
                              uint8_t* reason) noexcept nogil:
     """8=...<SOH>9=nnn<SOH>: where the body starts and how long the message is."""
+    cdef uint64_t body = 0
+    cdef parse_status status = PARSE_OK
+    if size < HEAD_BYTES or not read_head(data, frame, &body):
+        status = read_head_bytewise(data, size, frame, &body, reason)
+    if status != PARSE_OK:
+        return status
+    if frame.body_start + body + TRAILER_BYTES > max_message_bytes:
+        reason[0] = GARBLED_TOO_LONG
+        return PARSE_GARBLED
+    frame.length = <uint32_t>(frame.body_start + body + TRAILER_BYTES)
+    return PARSE_OK if frame.length <= size else PARSE_INCOMPLETE
+
+
+cdef inline bint read_head(const uint8_t* data, frame_t* frame, uint64_t* body) noexcept nogil:
+    """The two fields when they are as they should be and there are HEAD_BYTES; else False."""
+    cdef uint32_t ends = field_ends32(data)
+    cdef uint32_t first = <uint32_t>lowest_bit(<uint64_t>ends | <uint64_t>1 << 32)
+    cdef uint32_t second = <uint32_t>lowest_bit(<uint64_t>(ends & (ends - 1)) | <uint64_t>1 << 32)
+    cdef uint32_t digits = second - first - 3
+    cdef int64_t value
+    if first > MAX_BEGIN_STRING_BYTES or second == 32 or not 1 <= digits <= MAX_LENGTH_DIGITS:
+        return False
+    if data[0] != c'8' or data[1] != c'=' or data[first + 1] != c'9' or data[first + 2] != c'=':
+        return False
+    value = digits_value(load_u64(data + first + 3), digits)
+    if value < 0:
+        return False
+    body[0] = <uint64_t>value
+    frame.body_start = second + 1
+    return True
+
+
+cdef parse_status read_head_bytewise(const uint8_t* data, size_t size, frame_t* frame, uint64_t* length,
+                                     uint8_t* reason) noexcept nogil:
+    """The same byte by byte: what is wrong with them, or whether more must come first."""
     cdef size_t i = 2
     cdef uint64_t body = 0
     cdef size_t digits_from
@@ -238,26 +302,21 @@ cdef parse_status read_frame(const uint8_t* data, size_t size, uint32_t max_mess
         reason[0] = GARBLED_BODY_LENGTH
         return PARSE_GARBLED
     frame.body_start = <uint32_t>(i + 1)
-    if frame.body_start + body + TRAILER_BYTES > max_message_bytes:
-        reason[0] = GARBLED_TOO_LONG
-        return PARSE_GARBLED
-    frame.length = <uint32_t>(frame.body_start + body + TRAILER_BYTES)
-    return PARSE_OK if frame.length <= size else PARSE_INCOMPLETE
+    length[0] = body
+    return PARSE_OK
 
 
-cdef uint8_t check_trailer(const uint8_t* data, uint32_t length) noexcept nogil:
-    cdef const uint8_t* p = data + length - TRAILER_BYTES
-    if (p - 1)[0] != SOH or p[0] != c'1' or p[1] != c'0' or p[2] != c'=' or p[6] != SOH or not all_digits(p + 3, 3):
-        return GARBLED_BODY_LENGTH
-    return GARBLED_NONE
+cdef inline int64_t read_trailer(const uint8_t* data, uint32_t length) noexcept nogil:
+    """The sum that <SOH>10=nnn<SOH> at the end of the message tells; -1: it does not end so."""
+    cdef uint64_t word = load_u64(data + length - TRAILER_BYTES - 1)
+    return digits_value(word >> 32, 3) if word & TRAILER_MASK == TRAILER_FRAME else -1
 
 
-cdef parse_status index_fields(const uint8_t* data, uint32_t start, uint32_t end, message_t* message) noexcept nogil:
-    """Indexes data[0:end] and the trailer behind it. PARSE_INCOMPLETE stands for a wrong checksum."""
+cdef inline parse_status index_fields(const uint8_t* data, uint32_t end, uint32_t told,
+                                      message_t* message) noexcept nogil:
+    """Indexes data[0:end] and the trailer behind it. PARSE_INCOMPLETE stands for another sum than the one `told`."""
     cdef uint32_t total = 0
-    cdef parse_status status = index_run(data, start, end, message, &total)
-    cdef const uint8_t* trailer = data + end
-    cdef uint32_t told = (trailer[3] - 48) * 100 + (trailer[4] - 48) * 10 + (trailer[5] - 48)
+    cdef parse_status status = index_run(data, 0, end, message, &total)
     if (total & 0xFF) != told:
         return PARSE_INCOMPLETE
     if status == PARSE_OK:
@@ -270,9 +329,57 @@ cdef parse_status index_fields(const uint8_t* data, uint32_t start, uint32_t end
     return status
 
 
-cdef parse_status index_run(const uint8_t* data, uint32_t start, uint32_t end, message_t* message,
+cdef inline parse_status index_run(const uint8_t* data, uint32_t start, uint32_t end, message_t* message,
+                                   uint32_t* total) noexcept nogil:
+    """Field ends and byte sum of data[start:end], which ends with SOH. The index takes as many as fit."""
+    cdef uint32_t plain_sum = 0
+    if wide and index_plain(data, start, end, message, end if total is NULL else end + TRAILER_BYTES, &plain_sum):
+        if total is not NULL:
+            total[0] = plain_sum
+        return PARSE_OK
+    return index_any(data, start, end, message, total)
+
+
+cdef inline bint index_plain(const uint8_t* data, uint32_t start, uint32_t end, message_t* message, uint32_t limit,
+                             uint32_t* total) noexcept nogil:
+    """The same for plain fields that all fit, of which data[:limit] may be read; False when it cannot be done."""
+    cdef uint32_t* out = <uint32_t*>message.fields
+    cdef uint32_t count = 0
+    cdef uint32_t suspect = 0
+    cdef uint32_t stop
+    cdef uint32_t i
+    cdef int32_t more
+    if wide == 16:
+        more = fieldscan_run_wider(data, start, end, out, message.field_capacity, suspects, &suspect, total)
+        if more < 0:
+            return False
+        count = <uint32_t>more
+        start = end
+    while start < end:
+        stop = end
+        if stop - start > <uint32_t>FIELDSCAN_RUN_BYTES:
+            stop = start + <uint32_t>FIELDSCAN_RUN_BYTES
+            while stop > start and data[stop - 1] != SOH:
+                stop -= 1
+            if stop == start:
+                return False
+        more = fieldscan_run(data, start, stop, limit, out + 3 * count, message.field_capacity - count, suspects,
+                             &suspect, total)
+        if more < 0:
+            return False
+        count += <uint32_t>more
+        start = stop
+    if suspect:
+        for i in range(count):
+            if data_tag_after(message.fields[i].tag):
+                return False
+    message.field_count = count
+    return True
+
+
+cdef parse_status index_any(const uint8_t* data, uint32_t start, uint32_t end, message_t* message,
                             uint32_t* total) noexcept nogil:
-    """One pass: field ends and byte sum of data[start:end], which ends with SOH. The index takes as many as fit."""
+    """One pass over data[start:end], field by field."""
     cdef uint8_t tail[BLOCK_BYTES]
     cdef uint64_t mask = 0
     cdef uint32_t block = start
@@ -357,6 +464,7 @@ cdef inline uint32_t read_tag(const uint8_t* data, uint32_t start, uint32_t end,
     cdef uint64_t word = 0
     cdef uint64_t equals
     cdef uint32_t digits
+    cdef int64_t value
     if start + 8 <= end:
         memcpy(&word, data + start, 8)
     else:
@@ -369,29 +477,28 @@ cdef inline uint32_t read_tag(const uint8_t* data, uint32_t start, uint32_t end,
     if digits == 0:
         return 0
     tag_length[0] = digits
-    word = word << (64 - 8 * digits) | EVERY_ZERO >> (8 * digits)
-    if (word & HIGH_NIBBLES) != EVERY_ZERO or ((word + <uint64_t>0x0606060606060606) & HIGH_NIBBLES) != EVERY_ZERO:
-        return 0
-    word = ((word & <uint64_t>0x0F0F0F0F0F0F0F0F) * 2561) >> 8
-    word = ((word & <uint64_t>0x00FF00FF00FF00FF) * 6553601) >> 16
-    return <uint32_t>(((word & <uint64_t>0x0000FFFF0000FFFF) * <uint64_t>42949672960001) >> 32)
+    value = digits_value(word, digits)
+    return <uint32_t>value if value > 0 else 0
 
 
 cdef parse_status finish(message_t* message, uint32_t body_start, parse_status status) noexcept nogil:
     cdef const field_t* field
     cdef uint32_t i
+    cdef int64_t seq
     if message.field_count < 3 or message.fields[2].tag != TAG_MSG_TYPE or message.fields[2].length == 0:
         message.reason = GARBLED_MSG_TYPE
         message.field_count = 0
         return PARSE_GARBLED
     field = &message.fields[2]
-    memcpy(&message.msg_type, message.data + field.offset, field.length if field.length < 4 else 4)
+    message.msg_type = load_u32le(message.data + field.offset) & (
+        <uint32_t>0xFFFFFFFF >> (32 - 8 * min(field.length, 4)))     # the trailer is behind it
     for i in range(3, message.field_count):
         if message.fields[i].tag == TAG_MSG_SEQ_NUM:
             message.seq_index = i
-            message.seq = 0
-            if field_uint(message, &message.fields[i]) > 0:
-                message.seq = <uint64_t>field_uint(message, &message.fields[i])
+            field = &message.fields[i]
+            seq = (digits_value(load_u64(message.data + field.offset), field.length)
+                   if 1 <= field.length <= 8 else field_uint(message, field))
+            message.seq = <uint64_t>seq if seq > 0 else 0
             break
     return status
 
@@ -443,6 +550,9 @@ cdef uint64_t days_from_civil(uint32_t year, uint32_t month, uint32_t day) noexc
 
 STATUS_NAMES = ("OK", "INCOMPLETE", "GARBLED", "TOO_MANY_FIELDS")
 GARBLED_NAMES = ("NONE", "BEGIN_STRING", "BODY_LENGTH", "CHECKSUM", "MSG_TYPE", "TOO_LONG", "FIELD")
+
+
+MAX_WIDE = fieldscan_supported()     # fields that this processor indexes at once: 0, 8 or 16
 
 
 class Parsed(NamedTuple):
@@ -513,23 +623,48 @@ def utc_timestamp_ns(bytes value not None) -> int:
     return field_utc_timestamp(&message, &field)
 
 
-def measure_parse(bytes data not None, uint32_t rounds) -> float:
-    """Nanoseconds for one parse of the message in `data`, over `rounds` in native code."""
+def set_wide(uint32_t fields) -> int:
+    """Indexes 16, 8 or 0 fields at once from now on, at most as many as the processor can (tests). What it was before.
+
+    Raises ValueError when it cannot.
+    """
+    global wide
+    before = wide
+    if fields > fieldscan_supported() or fields not in (0, 8, 16):
+        raise ValueError(f"{fields} fields at once: this processor can do up to {fieldscan_supported()}")
+    wide = fields
+    return before
+
+
+def measure_parse(bytes stream not None, uint32_t rounds) -> float:
+    """Nanoseconds for one message of `stream`, whole messages back to back, over `rounds` in native code."""
     cdef field_t index[1024]
     cdef message_t message
     cdef uint32_t _i
-    cdef uint64_t fields = 0
-    cdef const uint8_t* raw = data
-    cdef size_t size = len(data)
+    cdef uint64_t messages = 0
     memset(&message, 0, sizeof(message))
     message.fields = index
     message.field_capacity = 1024
+    cdef const uint8_t* raw = stream
+    cdef size_t size = len(stream)
     started = time.perf_counter_ns()
     with nogil:
         for _i in range(rounds):
-            parse_message(raw, size, MAX_MESSAGE_BYTES, &message)
-            fields += message.field_count
+            messages += parse_stream(raw, size, &message)
     elapsed = time.perf_counter_ns() - started
-    if fields == 0:
-        raise ValueError("the message cannot be parsed")
-    return elapsed / rounds
+    if message.consumed == 0 or messages == 0:
+        raise ValueError("the stream holds something else than whole messages that can be parsed")
+    return elapsed / messages
+
+
+cdef uint64_t parse_stream(const uint8_t* data, size_t size, message_t* message) noexcept nogil:
+    """Messages in it; message.consumed is 0 when it holds anything else."""
+    cdef size_t used = 0
+    cdef uint64_t messages = 0
+    while used < size:
+        if parse_message(data + used, size - used, MAX_MESSAGE_BYTES, message) != PARSE_OK:
+            message.consumed = 0
+            break
+        used += message.consumed
+        messages += 1
+    return messages

@@ -1,5 +1,9 @@
-"""The FIX parser: framing, what is garbled, where it goes on, fields of any content, numbers and times."""
+"""The FIX parser: framing, what is garbled, where it goes on, fields of any content, numbers and times.
 
+Every test runs for each way of indexing fields that the processor has: one by one, 8 and 16 at once.
+"""
+
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -7,10 +11,21 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.native.parser import decimal_e8, parse, parse_body, utc_timestamp_ns
+from gateway.native.parser import MAX_WIDE, decimal_e8, parse, parse_body, set_wide, utc_timestamp_ns
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+WIDTHS = (0, 8, 16)
 DATA_FIELDS = {95: 96, 90: 91, 93: 89, 348: 349, 354: 355, 1401: 1402}
+
+
+@pytest.fixture(params=WIDTHS, ids=lambda fields: f"{fields}-at-once", scope="module", autouse=True)
+def width(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Fields indexed at once."""
+    if request.param > MAX_WIDE:
+        pytest.skip(f"this processor indexes up to {MAX_WIDE} fields at once")
+    before = set_wide(request.param)
+    yield request.param
+    set_wide(before)
 
 
 def framed(body: bytes, begin: bytes = b"FIX.4.4") -> bytes:
@@ -268,3 +283,58 @@ def test_what_is_no_timestamp_is_zero(value):
 def test_a_leap_second_is_the_start_of_the_next_minute():
     assert utc_timestamp_ns(b"20161231-23:59:60") == utc_timestamp_ns(b"20170101-00:00:00")
     assert Decimal(utc_timestamp_ns(b"20170101-00:00:00.000000001")) % 10**9 == 1
+
+
+unruly_fields = st.one_of(
+    st.builds(b"%d=%s\x01".__mod__, st.tuples(st.integers(0, 100_000), st.binary(max_size=12))),
+    st.builds(
+        b"%d=%s\x01".__mod__, st.tuples(st.sampled_from([1, 95, 96, 11, 150]), st.binary(min_size=50, max_size=80))
+    ),
+    st.sampled_from(
+        [b"=\x01", b"\x01", b"5\x01", b"=5\x01", b"1=\x01", b"x=1\x01", b"00=1\x01", b"0007=1\x01", b"95=3\x01"]
+    ),
+    st.text("123=\x01a", max_size=6).map(str.encode),
+)
+unruly_bodies = st.lists(unruly_fields, max_size=40).map(b"".join)
+
+
+def in_every_width(width, outcome):
+    """What each way makes of it."""
+    found = []
+    for fields in WIDTHS:
+        if fields <= MAX_WIDE:
+            set_wide(fields)
+            found.append(outcome())
+    set_wide(width)
+    return found
+
+
+@given(unruly_bodies)
+def test_every_width_says_the_same_of_any_message(width, body):
+    first, *others = in_every_width(width, lambda: parse(framed(b"35=D\x01" + body)))
+    assert others == [first] * len(others)
+
+
+@given(st.one_of(unruly_bodies, unruly_bodies.map(lambda body: body + b"\x01"), st.binary(max_size=200)))
+def test_every_width_says_the_same_of_any_body(width, body):
+    first, *others = in_every_width(width, lambda: parse_body(body))
+    assert others == [first] * len(others)
+
+
+@pytest.mark.parametrize("length", [57, 58, 59, 60, 61, 62, 63, 64, 65, 127, 128, 129, 2040, 2048, 2049, 5000])
+def test_a_field_may_be_of_any_length_and_lie_anywhere(length):
+    fields = [(35, b"D"), *[(58, b"=" * length), (1, b"x")] * 3]
+    found = parse(framed(encoded(fields)))
+    assert (found.status, found.fields[2:-1]) == ("OK", fields)
+
+
+@pytest.mark.parametrize("fields", [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 900])
+def test_any_number_of_fields_of_any_size_is_indexed(fields):
+    body = [(35, b"D"), *[(n % 90 + 100, b"") for n in range(fields)]]
+    assert parse(framed(encoded(body))).fields[2:-1] == body
+    assert parse_body(encoded(body)).fields == body
+
+
+def test_a_width_that_the_processor_lacks_is_refused():
+    with pytest.raises(ValueError, match=f"3 fields at once: this processor can do up to {MAX_WIDE}"):
+        set_wide(3)
