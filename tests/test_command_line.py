@@ -12,12 +12,7 @@ from typer.testing import CliRunner
 
 from gateway import __version__
 from gateway.cli import COMMANDS, HIDDEN, build_app
-
-
-def gateway(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "gateway", *arguments], capture_output=True, text=True, check=False, timeout=60
-    )
+from tests.support.command import gateway
 
 
 def test_help_names_every_command():

@@ -14,6 +14,7 @@ import pytest
 
 from gateway.broker.ledger import read_ledger
 from gateway.demo.world import free_ports
+from tests.support.command import gateway
 from tests.support.initiator import DEADLINE_S, LOOPBACK, Initiator
 
 NO_QUICKFIX = pytest.mark.skipif(find_spec("quickfix") is None, reason="the quickfix package is not installed")
@@ -195,12 +196,7 @@ def test_what_is_no_logon_is_cut_off_and_the_others_are_served(start: Start, noi
 
 @pytest.mark.parametrize("text", ["FIX.4.4", "FIX.4.4:A", "FIX.4.4::B", "FIX.5.0:A:B", "FIX.4.4:A:B:C"])
 def test_a_session_that_cannot_be_is_refused_with_an_example(tmp_path: Path, text: str):
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway", "broker-sim", "--port", "0", "--session", text],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = gateway("broker-sim", "--port", "0", "--session", text)
     assert done.returncode != 0
     assert text in done.stderr
     assert "FIX.4.4:BROKER:GATEWAY" in done.stderr

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.command import gateway
 from tests.support.initiator import DEADLINE_S, LOOPBACK, Initiator
 from tests.wire.certificates import Certificates
 
@@ -124,7 +125,6 @@ def test_sessions_of_a_template_are_made_on_demand_up_to_its_limit_and_keep_thei
     ],
 )
 def test_options_that_cannot_be_are_told(options, said):
-    command = [sys.executable, "-m", "gateway", "broker-sim", "--port", "0", *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    done = gateway("broker-sim", "--port", "0", *options)
     assert done.returncode == 1
     assert said in done.stderr.replace("\n", " ")

@@ -207,10 +207,16 @@ def test_an_order_of_too_many_fields_is_refused(many: int):
     assert [m[11] for m in stage.told()] == ["wide"]
 
 
-def test_an_order_of_before_a_long_pause_does_not_go_out():
+def with_an_order_that_waits(name: str) -> Stage:
+    """The OMS has sent it; the broker is not there."""
     stage = Stage()
     stage.log_on(stage.oms)
-    stage.ask((11, "old"), *ORDER)
+    stage.ask((11, name), *ORDER)
+    return stage
+
+
+def test_an_order_of_before_a_long_pause_does_not_go_out():
+    stage = with_an_order_that_waits("old")
     stage.die()
     stage.live(pause_s=3600)
     stage.log_on(stage.broker)
@@ -221,9 +227,7 @@ def test_an_order_of_before_a_long_pause_does_not_go_out():
 
 
 def test_an_order_waits_no_longer_because_of_a_restart():
-    stage = Stage()
-    stage.log_on(stage.oms)
-    stage.ask((11, "old"), *ORDER)
+    stage = with_an_order_that_waits("old")
     stage.pass_time(HOLD_S - 10)
     stage.die()
     stage.live()
@@ -236,9 +240,7 @@ def test_an_order_waits_no_longer_because_of_a_restart():
 
 
 def test_an_order_that_waits_goes_out_after_a_short_restart():
-    stage = Stage()
-    stage.log_on(stage.oms)
-    stage.ask((11, "young"), *ORDER)
+    stage = with_an_order_that_waits("young")
     stage.die()
     stage.live(pause_s=5)
     stage.log_on(stage.broker)
@@ -247,9 +249,7 @@ def test_an_order_that_waits_goes_out_after_a_short_restart():
 
 
 def test_a_refusal_after_a_day_change_names_no_other_order():
-    stage = Stage()
-    stage.log_on(stage.oms)
-    stage.ask((11, "yesterday"), *ORDER)  # MsgSeqNum 2, and waits
+    stage = with_an_order_that_waits("yesterday")  # MsgSeqNum 2, and waits
     stage.hang_up(stage.oms)
     assert stage.node.session_command(stage.oms, RESET) == 0
     stage.turn()
@@ -325,9 +325,7 @@ def test_a_reject_of_the_broker_is_about_the_order(kind: str):
 
 
 def test_orders_that_wait_behind_many_others_survive_a_restart():
-    stage = Stage()
-    stage.log_on(stage.oms)
-    stage.ask((11, "waits"), *ORDER)
+    stage = with_an_order_that_waits("waits")
     for first in range(0, 20000, 500):
         batch = [("D", (11, f"n{i}"), (128, "NOWHERE"), *ORDER) for i in range(first, first + 500)]
         stage.say_all(stage.oms, *batch)

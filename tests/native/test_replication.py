@@ -140,6 +140,15 @@ class Pair:
         assert raw(self.standby) == raw(self.primary)
 
 
+def settled(records: int, **options: int) -> Pair:
+    """A pair on a line without loss; the standby holds so many records."""
+    pair = Pair(Weather(max_delay_ns=1), **options)
+    pair.start()
+    append(pair.primary, records, epoch=pair.EPOCH)
+    pair.settle()
+    return pair
+
+
 weathers = st.builds(
     Weather,
     seed=st.integers(0, 2**32),
@@ -211,10 +220,7 @@ def test_logs_that_have_diverged_are_brought_back_to_what_they_have_in_common(we
 
 
 def test_a_lost_record_is_asked_for_as_soon_as_the_next_one_arrives():
-    pair = Pair(Weather(max_delay_ns=1))
-    pair.start()
-    append(pair.primary, 1, epoch=pair.EPOCH)
-    pair.settle()
+    pair = settled(1)
     pair.step()
     append(pair.primary, 1, epoch=pair.EPOCH)
     assert pair.sender.poll(pair.now) is not None  # lost
@@ -227,10 +233,7 @@ def test_a_lost_record_is_asked_for_as_soon_as_the_next_one_arrives():
 
 
 def test_what_is_asked_for_fits_into_a_datagram_and_the_rest_is_asked_for_later():
-    pair = Pair(Weather(max_delay_ns=1), datagram_bytes=200)
-    pair.start()
-    append(pair.primary, 1, epoch=pair.EPOCH)
-    pair.settle()
+    pair = settled(1, datagram_bytes=200)
     append(pair.primary, 100, epoch=pair.EPOCH)
     sent = [pair.sender.poll(pair.now)[1] for _ in range(100)]
     for datagram in sent[1::2]:
@@ -243,10 +246,7 @@ def test_what_is_asked_for_fits_into_a_datagram_and_the_rest_is_asked_for_later(
 
 
 def test_a_lost_tail_is_sent_again_without_being_asked_for():
-    pair = Pair(Weather(max_delay_ns=1), retransmit_after_ns=2 * MS)
-    pair.start()
-    append(pair.primary, 1, epoch=pair.EPOCH)
-    pair.settle()
+    pair = settled(1, retransmit_after_ns=2 * MS)
     pair.step()
     append(pair.primary, 1, epoch=pair.EPOCH)
     assert pair.sender.poll(pair.now) is not None  # lost
@@ -260,10 +260,7 @@ def test_a_lost_tail_is_sent_again_without_being_asked_for():
 
 
 def test_retransmissions_to_a_silent_receiver_get_rarer():
-    pair = Pair(Weather(max_delay_ns=1), retransmit_after_ns=MS)
-    pair.start()
-    append(pair.primary, 1, epoch=pair.EPOCH)
-    pair.settle()
+    pair = settled(1, retransmit_after_ns=MS)
     append(pair.primary, 1, epoch=pair.EPOCH)
     pair.now += MS
     sent = 0
@@ -308,10 +305,7 @@ def test_nothing_more_is_sent_to_a_receiver_that_acknowledges_nothing():
 
 
 def test_a_receiver_that_has_stopped_acknowledges_nothing_more():
-    pair = Pair(Weather(max_delay_ns=1))
-    pair.start()
-    append(pair.primary, 3, epoch=pair.EPOCH)
-    pair.settle()
+    pair = settled(3)
     pair.step()
     append(pair.primary, 1, epoch=pair.EPOCH)
     _, datagram = pair.sender.poll(pair.now)
@@ -323,10 +317,7 @@ def test_a_receiver_that_has_stopped_acknowledges_nothing_more():
 
 
 def test_an_ack_of_another_epoch_is_ignored():
-    pair = Pair(Weather(max_delay_ns=1))
-    pair.start()
-    append(pair.primary, 3, epoch=pair.EPOCH)
-    pair.settle()
+    pair = settled(3)
     pair.step()
     append(pair.primary, 1, epoch=pair.EPOCH)
     pair.deliver(1, pair.sender.poll(pair.now)[1])
@@ -339,10 +330,7 @@ def test_an_ack_of_another_epoch_is_ignored():
 
 @pytest.mark.parametrize("claimed", [5, 2**63, 2**64 - 1])
 def test_an_ack_of_what_was_never_written_is_ignored(claimed: int):
-    pair = Pair(Weather(max_delay_ns=1))
-    pair.start()
-    append(pair.primary, 4, epoch=pair.EPOCH)
-    pair.settle()
+    pair = settled(4)
     header = bytearray(pair.b.seal(ACK, 0, struct.pack("<QQII", claimed, claimed, pair.EPOCH, 0)))
     struct.pack_into("<I", header, AT_EPOCH, pair.EPOCH)
     pair.sender.receive(bytes(header), pair.now)
@@ -352,10 +340,7 @@ def test_an_ack_of_what_was_never_written_is_ignored(claimed: int):
 
 @given(body=st.binary(max_size=400), kind=st.integers(0, 8), count=st.integers(0, 20), first=st.integers(0, 8))
 def test_a_body_that_makes_no_sense_changes_nothing(body: bytes, kind: int, count: int, first: int):
-    pair = Pair(Weather(max_delay_ns=1))
-    pair.start()
-    append(pair.primary, 3, epoch=pair.EPOCH)
-    pair.settle()
+    pair = settled(3)
     before = raw(pair.standby)
     datagram = bytearray(pair.a.seal(kind, 1, body))
     struct.pack_into("<I", datagram, AT_EPOCH, pair.EPOCH)
@@ -370,10 +355,7 @@ def test_a_body_that_makes_no_sense_changes_nothing(body: bytes, kind: int, coun
 
 
 def test_a_record_damaged_on_the_way_is_not_appended_and_not_acknowledged():
-    pair = Pair(Weather(max_delay_ns=1))
-    pair.start()
-    append(pair.primary, 1, epoch=pair.EPOCH)
-    pair.settle()
+    pair = settled(1)
     pair.step()
     append(pair.primary, 1, epoch=pair.EPOCH)
     damaged = bytearray(pair.sender.poll(pair.now)[1])

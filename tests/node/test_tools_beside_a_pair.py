@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from gateway.broker.ledger import read_ledger
+from tests.support.command import gateway
 from tests.support.rig import Rig
 
-TIMEOUT_S = 30
 ORDERS = """\
 cl_ord_id,symbol,side,quantity,price
 {prefix}-1,ABC,buy,10,1
 {prefix}-2,ABC,buy,10,1
 """
-
-
-def gateway(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "gateway", *map(str, arguments)],
-        env={**os.environ, "COLUMNS": "80"},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
 
 
 def test_a_file_of_orders_is_sent_once_however_often_it_is_given(rig: Rig, tmp_path: Path):

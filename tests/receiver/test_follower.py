@@ -82,25 +82,26 @@ class Net:
                     self.follower.on_datagram(sent[1], self.now)
 
 
-def test_it_meets_both_nodes_and_holds_what_the_primary_has():
+def following(count: int) -> tuple[FeedingNode, FeedingNode, Journal, Net]:
+    """(a, b, the receiver's journal, their net): a is primary of epoch 1, with so many records."""
     a, b = FeedingNode(0, journal()), FeedingNode(1, journal())
-    fill(a.log, 50, 1)
+    fill(a.log, count, 1)
     a.promote(1)
     held = journal()
     net = Net(held, a, b)
     net.run()
+    return a, b, held, net
+
+
+def test_it_meets_both_nodes_and_holds_what_the_primary_has():
+    a, _, held, net = following(50)
     assert net.follower.state == "FOLLOWING"
     assert raw(held) == raw(a.log)
     assert all(view.heard_ns for view in net.follower.views)
 
 
 def test_it_goes_over_to_the_primary_of_a_later_epoch_and_gives_up_what_that_has_not():
-    a, b = FeedingNode(0, journal()), FeedingNode(1, journal())
-    fill(a.log, 50, 1)
-    a.promote(1)
-    held = journal()
-    net = Net(held, a, b)
-    net.run()
+    a, b, held, net = following(50)
     for record in list(a.log.records())[:40]:
         b.log.append_raw(record.raw)
     fill(b.log, 20, 2)
@@ -134,22 +135,13 @@ def test_a_datagram_of_another_key_is_nothing():
 
 
 def test_it_is_heard_of_while_nothing_happens():
-    a, b = FeedingNode(0, journal()), FeedingNode(1, journal())
-    fill(a.log, 10, 1)
-    a.promote(1)
-    net = Net(journal(), a, b)
-    net.run()
+    _, _, _, net = following(10)
     said = [net.follower.due(net.now + seconds * 1000 * MS) for seconds in range(1, 9)]
     assert sum(len(datagrams) for datagrams in said) >= 6
 
 
 def test_a_primary_that_starts_anew_is_followed_again():
-    a, b = FeedingNode(0, journal()), FeedingNode(1, journal())
-    fill(a.log, 10, 1)
-    a.promote(1)
-    held = journal()
-    net = Net(held, a, b)
-    net.run()
+    a, b, held, net = following(10)
     again = FeedingNode(0, a.log, incarnation=6)
     fill(again.log, 10, 3)
     again.promote(3)

@@ -29,6 +29,7 @@ class Flow:
     """A strategy that sends orders at a steady rate from a thread of this process."""
 
     def __init__(self, world: World, rate: float, count: int) -> None:
+        self.count = count
         self.counts = Counts()
         self._failed: BaseException | None = None
         self._world = world
@@ -146,6 +147,13 @@ class Stage(World):
             return (await self.see.status(node) or {}).get("role") == role
 
         await self.see.until(f"node {node} is {role}", has_it)
+
+    async def assert_all_processed(self, flow: Flow) -> AuditResult:
+        """At the flow's end everything stops, the audit passes, and each order was accepted and processed."""
+        counts = await flow.done()
+        result = await self.judge()
+        assert counts.accepted == result.processed == flow.count, (counts.accepted, result.processed, flow.count)
+        return result
 
     async def judge(self) -> AuditResult:
         """Stops everything, the standby first, and audits; fails with the findings if the audit does."""

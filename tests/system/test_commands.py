@@ -22,9 +22,7 @@ async def test_switchover_hands_over_without_a_gap(stage: Stage) -> None:
             assert code == 200, answer
             await stage.see.until_primary(OTHER[leader])
             await stage.see.until_healthy()
-        counts = await flow.done()
-        result = await stage.judge()
-    assert counts.accepted == result.processed == 1600
+        await stage.assert_all_processed(flow)
 
 
 async def test_a_rolling_upgrade_loses_and_refuses_nothing(stage: Stage) -> None:
@@ -39,9 +37,7 @@ async def test_a_rolling_upgrade_loses_and_refuses_nothing(stage: Stage) -> None
             assert await stage.stop(leader) == 0
             await stage.rejoin(leader)  # with the next version of the program
         assert not flow.counts.done, "the drill must take place under load: more orders"
-        counts = await flow.done()
-        result = await stage.judge()
-    assert counts.accepted == result.processed == 6000
+        await stage.assert_all_processed(flow)
 
 
 async def test_a_peer_of_another_format_is_named_with_both_versions(native_stage: Stage) -> None:
@@ -69,9 +65,7 @@ async def test_takeover_by_command_fences_the_living_primary(stage: Stage) -> No
         assert code == 200, answer
         await stage.see.until_primary(OTHER[leader])
         await stage.see.until_healthy()
-        counts = await flow.done()
-        result = await stage.judge()
-    assert counts.accepted == result.processed == 1200
+        await stage.assert_all_processed(flow)
 
 
 async def test_a_command_that_makes_no_sense_is_refused_with_its_reason(native_stage: Stage) -> None:
@@ -93,9 +87,7 @@ async def test_stopping_the_primary_hands_over_to_the_standby(stage: Stage) -> N
         assert await stage.stop(leader) == 0
         await stage.see.until_primary(OTHER[leader])
         await stage.rejoin(leader)
-        counts = await flow.done()
-        result = await stage.judge()
-    assert counts.accepted == result.processed == 1200
+        await stage.assert_all_processed(flow)
 
 
 async def test_the_kill_switch_survives_a_takeover(native_stage: Stage) -> None:
@@ -131,9 +123,7 @@ async def test_durability_every_flushes_before_it_releases(make_stage: Callable[
         await flow.submitted(200)
         dead, _ = await stage.take_over()
         await stage.rejoin(dead)
-        counts = await flow.done()
-        result = await stage.judge()
-    assert counts.accepted == result.processed == 600
+        await stage.assert_all_processed(flow)
 
 
 async def test_a_busy_polling_pair_survives_a_kill(make_stage: Callable[..., Stage]) -> None:
@@ -142,9 +132,7 @@ async def test_a_busy_polling_pair_survives_a_kill(make_stage: Callable[..., Sta
         await flow.submitted(300)
         dead, _ = await stage.take_over()
         await stage.rejoin(dead)
-        counts = await flow.done()
-        result = await stage.judge()
-    assert counts.accepted == result.processed == 1000
+        await stage.assert_all_processed(flow)
 
 
 async def test_a_broker_that_restarts_is_found_again(native_stage: Stage) -> None:
@@ -155,6 +143,4 @@ async def test_a_broker_that_restarts_is_found_again(native_stage: Stage) -> Non
         await flow.submitted(500)
         await stage.start_broker()
         await stage.see.until_healthy()
-        counts = await flow.done()
-        result = await stage.judge()
-    assert counts.accepted == result.processed == 1000
+        await stage.assert_all_processed(flow)

@@ -44,9 +44,7 @@ async def test_orders_over_tls_go_on_when_the_primary_is_killed(make_stage: Call
         await flow.submitted(300)
         dead, _ = await stage.take_over()
         await stage.rejoin(dead)
-        counts = await flow.done()
-        result = await stage.judge()
-    assert counts.accepted == result.processed == 800
+        await stage.assert_all_processed(flow)
 
 
 @pytest.mark.parametrize("kind", ["http", "socks5"])

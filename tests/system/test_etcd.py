@@ -38,6 +38,4 @@ async def test_a_pair_in_sync_trades_on_without_etcd_and_takes_over_when_it_is_b
             cluster.start(0)
             await stage.see.until_primary(OTHER[leader])
             await stage.rejoin(leader)
-            counts = await flow.done()
-            result = await stage.judge()
-    assert counts.accepted == result.processed == 2000
+            await stage.assert_all_processed(flow)

@@ -34,9 +34,7 @@ async def test_orders_go_on_when_the_standby_is_killed(stage: Stage) -> None:
         await stage.kill(OTHER[leader])
         await stage.until_solo(leader)
         await stage.rejoin(OTHER[leader])
-        counts = await flow.done()
-        result = await stage.judge()
-    assert counts.accepted == result.processed == 1200
+        result = await stage.assert_all_processed(flow)
     assert [change.epoch for change in result.epochs] == [1]
 
 
@@ -100,9 +98,7 @@ async def test_both_killed_and_restarted_from_their_journals(stage: Stage) -> No
         for node in (leader, OTHER[leader]):
             await stage.start_node(node)
         await stage.see.until_healthy()
-        counts = await flow.done()
-        result = await stage.judge()
-    assert counts.accepted == result.processed == 1200
+        await stage.assert_all_processed(flow)
 
 
 async def test_one_of_two_killed_nodes_comes_back_alone_and_goes_on(stage: Stage) -> None:
@@ -117,9 +113,7 @@ async def test_one_of_two_killed_nodes_comes_back_alone_and_goes_on(stage: Stage
         await stage.see.until_primary(OTHER[leader])
         await flow.submitted(900)
         await stage.rejoin(leader)
-        counts = await flow.done()
-        result = await stage.judge()
-    assert counts.accepted == result.processed == 1200
+        await stage.assert_all_processed(flow)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -130,6 +124,4 @@ async def test_a_pair_that_speaks_fix_4_2(tmp_path: Path, monkeypatch: pytest.Mo
         await flow.submitted(400)
         dead, _ = await stage.take_over()
         await stage.rejoin(dead)
-        counts = await flow.done()
-        result = await stage.judge()
-    assert counts.accepted == result.processed == 1200
+        await stage.assert_all_processed(flow)

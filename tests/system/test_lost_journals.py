@@ -42,9 +42,7 @@ async def test_a_damaged_journal_is_refused_and_a_new_one_is_filled_by_the_peer(
         dead, leader = await stage.take_over()
         assert leader == standby
         await stage.rejoin(dead)
-        counts = await flow.done()
-        result = await stage.judge()
-    assert counts.accepted == result.processed == 2000
+        await stage.assert_all_processed(flow)
 
 
 async def test_a_node_does_not_act_for_a_journal_that_is_gone(native_stage: Stage) -> None:

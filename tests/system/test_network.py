@@ -40,18 +40,14 @@ async def test_a_cut_channel_leaves_one_node_that_acts_alone(make_stage: Callabl
         assert sorted(status["release"] for status in statuses.values() if status) == ["ALL", "NOTHING"]
         stage.relay.cut = False
         await stage.see.until_healthy()
-        counts = await flow.done()
-        result = await stage.judge()
-    assert counts.accepted == result.processed == 2000
+        await stage.assert_all_processed(flow)
 
 
 async def test_nothing_is_released_while_acknowledgements_are_lost(make_stage: Callable[..., Stage]) -> None:
     """All is lost from standby to primary, for less than suspect_after at a time: orders wait, none is refused."""
     async with make_stage(faults=Faults(loss=0.4)) as stage:
         flow = stage.flow(rate=300, count=600)
-        counts = await flow.done()
-        result = await stage.judge()
-    assert counts.accepted == result.processed == 600
+        await stage.assert_all_processed(flow)
 
 
 async def test_an_async_session_never_sends_an_order_twice(make_stage: Callable[..., Stage]) -> None:
@@ -123,7 +119,5 @@ async def test_with_two_paths_the_loss_of_one_is_no_loss(make_stage: Callable[..
         dead, _ = await stage.take_over()
         stage.relay.cut = False
         await stage.rejoin(dead)
-        counts = await flow.done()
-        result = await stage.judge()
-    assert counts.accepted == result.processed == 1000
+        result = await stage.assert_all_processed(flow)
     assert [change.epoch for change in result.epochs] == [1, 2]

@@ -24,9 +24,7 @@ async def test_paused_primary_is_fenced_when_it_wakes(make_stage: Callable[..., 
         stage.wake(paused)
         await stage.see.until_healthy()
         assert await stage.see.primary() == successor
-        counts = await flow.done()
-        result = await stage.judge()
-    assert counts.accepted == result.processed == 8000
+        result = await stage.assert_all_processed(flow)
     assert [change.epoch for change in result.epochs] == [1, 2]
 
 
@@ -63,6 +61,4 @@ async def test_both_paused_and_woken_go_on_as_one_pair(native_stage: Stage) -> N
         for node in (OTHER[leader], leader):
             stage.wake(node)
         await stage.see.until_healthy()
-        counts = await flow.done()
-        result = await stage.judge()
-    assert counts.accepted == result.processed == 1600
+        await stage.assert_all_processed(flow)

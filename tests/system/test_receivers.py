@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import json
 import secrets
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from gateway.demo.world import CLIENT, LOOPBACK, SESSION, free_ports, write_secr
 from gateway.native import record as names
 from gateway.native.journal import Journal
 from gateway.receiver.seen import read_seen
+from tests.support.command import gateway
 from tests.support.waiting import wait_until
 from tests.system.stage import Stage
 
@@ -190,8 +189,7 @@ def hand_in(address: str) -> Submission:
 
 async def run(*arguments: str, fails: bool = False) -> str:
     """What a command prints."""
-    command = [sys.executable, "-m", "gateway", *arguments]
-    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=30, check=False)
+    done = await asyncio.to_thread(gateway, *arguments)
     assert (done.returncode != 0) == fails, done.stdout + done.stderr
     return done.stdout + done.stderr
 
