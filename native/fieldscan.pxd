@@ -212,6 +212,7 @@ cdef extern from * nogil:
             if (soh == 0) {
                 from = fieldscan_long(p, from, end, out + 3 * count++, total);
                 if (from == 0) return -1;
+                *suspect = 1;                      /* its tag was compared with nothing */
                 continue;
             }
             /* The bit where a field starts, added to a run of bytes other than '=', carries into the '=' behind it. */
@@ -248,9 +249,10 @@ cdef extern from * nogil:
             count += ended;
             from += used;
         }
-        if (odd || _mm512_cmpgt_epu8_mask(most, _mm512_set1_epi8(9)) || _mm512_cmplt_epi32_mask(shortest, _mm512_setzero_si512())
-            || _mm512_cmpgt_epu32_mask(longest, _mm512_set1_epi32(4)) || _mm512_cmpneq_epi32_mask(lowest, one))
-            return -1;
+        if (odd || _mm512_cmpgt_epu8_mask(most, _mm512_set1_epi8(9))
+            || _mm512_cmplt_epi32_mask(shortest, _mm512_setzero_si512())
+            || _mm512_cmpgt_epu32_mask(longest, _mm512_set1_epi32(4))
+            || _mm512_cmpneq_epi32_mask(lowest, one)) return -1;
         *total += (uint32_t)_mm512_reduce_add_epi64(sum);
         *suspect |= _mm512_test_epi32_mask(hit, one) != 0;
         return (int32_t)count;

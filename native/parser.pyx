@@ -1,8 +1,8 @@
 """FIX tag=value parser: one pass over the received bytes, no copy.
 
 BodyLength tells how long a message is before a field is looked at. Fields are then indexed by fieldscan where the
-processor has what it takes and all of them are plain; else 64 bytes at a time give a mask of field ends and the checksum,
-and each tag is read from one word. May depend on: tags, bytescan, fieldscan. Never allocates.
+processor has what it takes and all of them are plain; else 64 bytes at a time give a mask of field ends and the
+checksum, and each tag is read from one word. May depend on: tags, bytescan, fieldscan. Never allocates.
 """
 
 import time
@@ -39,7 +39,8 @@ cdef extern from * nogil:
     uint64_t TRAILER_FRAME
     uint64_t TRAILER_MASK
 
-# Fields that fieldscan takes at once, 0 when it is not used; its set of tags that may be lengths of a data field: one bit each, modulo 256.
+# Fields that fieldscan takes at once, 0 when it is not used; its set of tags that may be lengths of a data field, one
+# bit each, modulo 256.
 cdef uint32_t wide = fieldscan_supported()
 cdef uint32_t[8] suspects
 

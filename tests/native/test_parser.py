@@ -310,6 +310,8 @@ def in_every_width(width, outcome):
 
 
 @given(unruly_bodies)
+@example(b"95=" + b"0" * 70 + b"\x0196=raw\x01")
+@example(b"95=" + b"0" * 70 + b"3\x0196=r\x01w\x01")
 def test_every_width_says_the_same_of_any_message(width, body):
     first, *others = in_every_width(width, lambda: parse(framed(b"35=D\x01" + body)))
     assert others == [first] * len(others)
