@@ -7,7 +7,6 @@ stream of messages that differ in their values and lengths, see gateway/bench/me
 from bench.conftest import Distribution
 from gateway.bench.messages import (
     BEGIN_STRING,
-    ORDER,
     SENDER,
     TARGET,
     WALL_NS,
@@ -20,7 +19,6 @@ from gateway.native.parser import MAX_WIDE, measure_parse, parse, set_wide
 SAMPLES = 200
 MESSAGES = 1_000
 ROUNDS = 20
-ENCODED = 20_000
 
 
 def _template(sender: str, target: str) -> Template:
@@ -55,5 +53,5 @@ def test_parse_orders(distribution: Distribution) -> None:
 
 def test_encode_a_new_order(distribution: Distribution) -> None:
     template = _template(SENDER, TARGET)
-    assert len(template.encode(b"D", 100_000, WALL_NS, ORDER)) == 180
-    distribution("encode, 180 bytes", [template.measure_encode(b"D", ORDER, ENCODED) for _ in range(SAMPLES)])
+    bodies = varied_orders(MESSAGES)
+    distribution("encode order", [template.measure_encode(b"D", bodies, ROUNDS) for _ in range(SAMPLES)])
