@@ -18,6 +18,7 @@ COMMANDS = {
     "send": ("gateway.client.cli", "send", "Submit orders from a CSV file."),
     "demo": ("gateway.demo.cli", "demo", "Watch a pair survive the death of its primary."),
     "status": ("gateway.control.cli", "status", "Show the state of both nodes."),
+    "latency": ("gateway.control.latency", "latency", "Show how long each stage of an order takes."),
     "takeover": ("gateway.control.cli", "takeover", "Make the standby primary now."),
     "switchover": ("gateway.control.cli", "switchover", "Hand over to the standby."),
     "solo": ("gateway.control.cli", "solo", "Go on without the standby."),

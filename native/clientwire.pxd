@@ -22,7 +22,8 @@ cdef enum:
 cdef enum frame_type:
     # client -> node
     FRAME_LOGIN = 1         # body: login_body_t, name, token, positions x position_t
-    # session; flags: submit_flag; body: u8 length of MsgType, MsgType, fields "tag=value<SOH>..." (11= among them)
+    # session; flags: submit_flag; seq: CLOCK_MONOTONIC (ns) of the client's host when it was handed in, or 0; body: u8
+    # length of MsgType, MsgType, fields "tag=value<SOH>..." (11= among them)
     FRAME_SUBMIT = 2
     FRAME_CHECKPOINT = 3    # body: u16 key length, key, value: stored in the log
     FRAME_FETCH = 4         # body: key: asks for a CHECKPOINT_VALUE

@@ -314,6 +314,7 @@ def login(name: str, token: bytes, positions: Iterable[tuple[int, int, int]] = (
 def submit(session: int, msg_type: str, cl_ord_id: str, fields: bytes) -> bytes:
     """SUBMIT frame. `fields`: "tag=value<SOH>" repeated; 11=`cl_ord_id` goes before them unless it is empty."""
 
+def stamped(frame: bytes, mono_ns: int) -> bytes: ...
 def submit_again(frame: bytes) -> bytes: ...
 def checkpoint(key: bytes, value: bytes) -> bytes:
     """CHECKPOINT frame: store `value` under `key` in the pair's log."""

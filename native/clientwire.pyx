@@ -396,6 +396,13 @@ def submit(uint16_t session, str msg_type, str cl_ord_id, bytes fields):
     return frame
 
 
+def stamped(bytes frame not None, uint64_t mono_ns):
+    """A SUBMIT frame that says when it was handed in: CLOCK_MONOTONIC, ns."""
+    cdef bytes copy = PyBytes_FromStringAndSize(PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame))
+    (<frame_header_t*>PyBytes_AS_STRING(copy)).seq = mono_ns
+    return copy
+
+
 def submit_again(bytes frame not None):
     """A SUBMIT frame, marked as handed in before: perhaps to a primary that is gone."""
     cdef bytearray marked = bytearray(frame)

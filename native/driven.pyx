@@ -74,7 +74,7 @@ cdef class DrivenNode:
 
     def client_connects(self) -> int:
         """Slot of a new connection, or -1."""
-        return node_on_client_connected(self.owner.handle, &self.now)
+        return node_on_client_connected(self.owner.handle, 0, &self.now)
 
     def client_sends(self, int32_t slot, bytes data not None) -> int:
         """How many bytes of `data` the node has used up."""

@@ -28,6 +28,7 @@ cdef struct client_t:
     client_phase phase
     uint32_t client                       # id; index in the configuration + 1
     bint unrouted                         # also gets application messages that belong to no client
+    bint local                            # on this host: its clock is ours
     bint closing                          # close the connection once everything is written
     uint64_t in_lsn
     uint64_t out_lsn
@@ -47,7 +48,7 @@ cdef struct client_t:
 # 0, or -1: out of memory. `touch`: its pages are there from now on
 cdef int client_init(client_t* c, bint touch) noexcept nogil
 cdef void client_free(client_t* c) noexcept nogil
-cdef void client_open(client_t* c, uint64_t mono_ns) noexcept nogil   # a connection was accepted
+cdef void client_open(client_t* c, bint local, uint64_t mono_ns) noexcept nogil   # a connection was accepted
 # Sets the cursors from the positions that the client named. Before: phase WAITING; after: FED.
 cdef void feed_start(client_t* c, replica_t* r, uint64_t released_lsn) noexcept nogil
 # Writes what is new, as far as there is room and FEED_BURST_RECORDS go. True: more would follow at once.

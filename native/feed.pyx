@@ -37,11 +37,12 @@ cdef void client_free(client_t* c) noexcept nogil:
     c.buffer = NULL
 
 
-cdef void client_open(client_t* c, uint64_t mono_ns) noexcept nogil:
+cdef void client_open(client_t* c, bint local, uint64_t mono_ns) noexcept nogil:
     cdef uint8_t* buffer = c.buffer
     memset(c, 0, sizeof(client_t))
     c.buffer = buffer
     c.phase = CLIENT_CONNECTED
+    c.local = local
     c.connected_mono_ns = mono_ns
 
 

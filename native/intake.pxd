@@ -11,6 +11,7 @@ from .instant cimport instant_t
 from .parser cimport field_t, message_t
 from .replica cimport MAX_INDEXED_FIELDS, MAX_SESSIONS, replica_t
 from .ring cimport ring_t
+from .stages cimport stages_t
 
 
 cdef enum:
@@ -83,6 +84,7 @@ cdef struct intake_t:
     uint64_t refused
     uint64_t repeated
     uint64_t doubted           # handed in again after a lossy takeover, unknown to the log
+    stages_t* stages           # set by the owner; NULL: none
     field_t index[MAX_INDEXED_FIELDS]
     message_t fields           # index of the submission in hand
 

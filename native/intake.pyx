@@ -24,6 +24,7 @@ from .replica cimport replica_catch_up
 from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_write
 from .risk cimport risk_check, risk_limits_quantity
 from .session cimport SEND_NOT_READY, SEND_OK, SEND_TOO_LARGE, send_status, session_send_application, session_t
+from .stages cimport stages_check
 
 cdef enum:
     TAG_CLORDID = 11
@@ -80,6 +81,7 @@ cdef intake_verdict intake_submit(intake_t* t, submission_t* s, const instant_t*
             return refuse(t, s, reason, now)
     if intake_holds(t, s.session) and not (is_cancel(s) and names_known_order(t, s)):
         return hold(t, s, now)      # first come, first numbered
+    stages_check(t.stages)
     reason = number(t, s, new_id, now)
     if reason == 0:
         t.accepted += 1

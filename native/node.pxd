@@ -20,6 +20,7 @@ from .role cimport (command_status, register_outcome, register_request_t, regist
                     role_config_t, role_t)
 from .sender cimport sender_config_t, sender_t
 from .session cimport session_config_t
+from .stages cimport stages_t
 
 
 cdef enum:
@@ -184,6 +185,7 @@ cdef struct node_t:
     field_t passed_fields[MAX_PASSED_FIELDS]
     ring_t* notes
     uint64_t notes_lost
+    stages_t stages               # measures when the owner has given it a clock
 
     uint64_t released_lsn         # everything up to here may leave (sync sessions, ACCEPTED, REJECTED)
     uint64_t seen_transitions     # of role
@@ -250,7 +252,8 @@ cdef void node_on_session_disconnected(node_t* n, uint16_t session, const instan
 cdef size_t node_on_session_bytes(node_t* n, uint16_t session, const uint8_t* data, size_t size,
                                   const instant_t* now) noexcept nogil
 # Slot, or -1: no room. A slot that is still in use was taken from a connection without a login: the owner closes that.
-cdef int32_t node_on_client_connected(node_t* n, const instant_t* now) noexcept nogil
+# `local`: it is on this host.
+cdef int32_t node_on_client_connected(node_t* n, bint local, const instant_t* now) noexcept nogil
 cdef void node_on_client_disconnected(node_t* n, int32_t slot, const instant_t* now) noexcept nogil
 # Whole frames in data are used up; fewer when the client must read first (back-pressure).
 cdef size_t node_on_client_bytes(node_t* n, int32_t slot, const uint8_t* data, size_t size,
@@ -272,9 +275,14 @@ cdef size_t node_session_tx_gather(node_t* n, uint16_t session, uint8_t* place, 
                                    const uint8_t** data) noexcept nogil
 cdef void node_session_tx_consume(node_t* n, uint16_t session, size_t size, const instant_t* now) noexcept nogil
 cdef bint node_session_closing(node_t* n, uint16_t session) noexcept nogil
+# Its bytes were written, as far as they go now: for the stages alone.
+cdef void node_session_sent(node_t* n, uint16_t session) noexcept nogil
 # connect to links[session].endpoint now
 cdef bint node_take_connect(node_t* n, uint16_t session, const instant_t* now) noexcept nogil
 cdef size_t node_poll_datagram(node_t* n, const instant_t* now, uint8_t* buffer, uint8_t* to_node) noexcept nogil
+# The datagrams that there were, and the bytes for client `slot`, were written: for the stages alone.
+cdef void node_datagrams_sent(node_t* n) noexcept nogil
+cdef void node_client_written(node_t* n, int32_t slot) noexcept nogil
 cdef bint node_take_register_request(node_t* n, register_request_t* request) noexcept nogil
 cdef uint64_t node_deadline(const node_t* n) noexcept nogil               # mono_ns
 

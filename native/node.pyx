@@ -13,8 +13,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset, strlen
 
 from .bridge cimport (MAX_PENDING, bridge_fields, bridge_has_room, bridge_init, bridge_promote, bridge_refusal,
-                      bridge_sweep, bridge_t, names_new_order, new_clordid, refusal_text,
-                      whole_clordid)
+                      bridge_sweep, bridge_t, names_new_order, new_clordid, refusal_text, whole_clordid)
 from .clientwire cimport (CLIENT_PROTOCOL_VERSION, ERROR_FENCED, ERROR_LOGIN, ERROR_PROTOCOL, ERROR_TOO_SLOW,
                           ERROR_VERSION, FRAME_CHECKPOINT, FRAME_CHECKPOINT_VALUE, FRAME_ERROR, FRAME_FETCH,
                           FRAME_HEADER_BYTES, FRAME_HELD, FRAME_LOGIN, FRAME_ORDER_STATE, FRAME_PING, FRAME_PONG,
@@ -34,11 +33,10 @@ from .feed cimport (CLIENT_CONNECTED, CLIENT_FED, CLIENT_FREE, CLIENT_WAITING, F
                     client_init, client_open, client_room, client_t, client_write, feed_pump, feed_start)
 from .fixbody cimport (body_t)
 from .instant cimport (instant_t)
-from .intake cimport (INTAKE_COME_AGAIN, INTAKE_HELD, INTAKE_REFUSED_UNLOGGED, INTAKE_REPEATED, intake_add_session,
-                      intake_drain, intake_forget_held, intake_free, intake_holds, intake_init, intake_refuse,
-                      intake_settle, intake_submit, intake_verdict, submission_t)
-from .journal cimport (DIRECTION_OUT, Journal, journal_at, journal_commit, journal_find, journal_reserve,
-                       journal_t)
+from .intake cimport (INTAKE_COME_AGAIN, INTAKE_HELD, INTAKE_NUMBERED, INTAKE_REFUSED_UNLOGGED, INTAKE_REPEATED,
+                      intake_add_session, intake_drain, intake_forget_held, intake_free, intake_holds, intake_init,
+                      intake_refuse, intake_settle, intake_submit, intake_verdict, submission_t)
+from .journal cimport (DIRECTION_OUT, Journal, journal_at, journal_commit, journal_find, journal_reserve, journal_t)
 from .orders cimport (ORDER_IN_DOUBT, ORDER_REFUSED, order_t, orders_by_client, orders_clordid, orders_original)
 from .parser cimport (PARSE_GARBLED, PARSE_OK, PARSE_TOO_MANY_FIELDS, field_is, field_t, field_uint, find_field,
                       message_t, parse_message, parse_status)
@@ -64,9 +62,11 @@ from .session cimport (DISCONNECT_LOGON_REFUSED, EVENT_DISCONNECTED, EVENT_GAP_F
                        EVENT_REJECT_RECEIVED, EVENT_RESENT, EVENT_STOPPED, SEND_OK, SEND_TOO_LARGE, SESSION_ACCEPTOR,
                        SESSION_INITIATOR, SESSION_READY, SESSION_STOPPED, send_status, session_closing,
                        session_config_t, session_deadline, session_drop, session_event, session_init,
-                       session_logon_seq, session_logout, session_on_bytes, session_on_connected,
+                       session_logon_seq, session_logout, session_sent_lsn, session_on_bytes, session_on_connected,
                        session_on_disconnected, session_on_timer, session_ready_for, session_reset, session_resume,
                        session_send_application, session_set_seq, session_t, session_tx_consume, session_tx_gather)
+from .stages cimport (stages_answered, stages_delivered, stages_encode, stages_free, stages_histograms, stages_init,
+                      stages_journalled, stages_released, stages_replicated, stages_restart, stages_sent)
 from .tags cimport (MSG_BUSINESS_REJECT, MSG_EXECUTION_REPORT, MSG_REJECT, SOH, TAG_CL_ORD_ID,
                     TAG_DELIVER_TO_COMP_ID, TAG_POSS_RESEND, TAG_REF_SEQ_NUM, TAG_TEXT)
 
@@ -101,7 +101,10 @@ cdef int node_init(node_t* n, const node_config_t* config, journal_t* journal) n
     for i in range(MAX_CLIENT_CONNECTIONS):
         if client_init(&n.clients[i], n.config.touch_buffers) != 0:
             return -1
+    if stages_init(&n.stages) != 0:
+        return -1
     intake_init(&n.intake, &n.replica, config.window_records)
+    n.intake.stages = &n.stages
     return replica_init(&n.replica, journal, config.order_capacity)
 
 
@@ -109,6 +112,7 @@ cdef void node_free(node_t* n) noexcept nogil:
     cdef int i
     receiver_free(&n.receiver)
     intake_free(&n.intake)
+    stages_free(&n.stages)
     replica_free(&n.replica)
     for i in range(MAX_CLIENT_CONNECTIONS):
         client_free(&n.clients[i])
@@ -128,6 +132,7 @@ cdef int node_add_session(node_t* n, const session_config_t* config, const uint8
     s.hooks.context = n
     s.hooks.route = session_route
     s.hooks.on_message = NULL
+    s.hooks.on_encoded = order_encoded
     s.hooks.on_record = NULL
     s.hooks.on_event = session_told
     link.endpoints = endpoints

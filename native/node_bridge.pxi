@@ -18,6 +18,8 @@ cdef bint pass_orders_on(node_t* n, uint16_t session, const instant_t* now) noex
             continue
         s.again = s.again or b.next < b.inherited
         verdict = intake_submit(&n.intake, &s, now)
+        if verdict == INTAKE_NUMBERED:
+            stages_journalled(&n.stages, n.journal.last_lsn, s.session, NEVER)
         if verdict == INTAKE_COME_AGAIN:
             return 0
         # What the intake cannot read has a ClOrdID all the same, and must not stand in the way of others.

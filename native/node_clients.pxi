@@ -1,7 +1,7 @@
 # From clients: connections, logins, submissions, checkpoints. Part of node.pyx.
 
 
-cdef int32_t node_on_client_connected(node_t* n, const instant_t* now) noexcept nogil:
+cdef int32_t node_on_client_connected(node_t* n, bint local, const instant_t* now) noexcept nogil:
     cdef int32_t slot
     cdef int32_t taken = -1
     cdef client_t* c
@@ -17,7 +17,7 @@ cdef int32_t node_on_client_connected(node_t* n, const instant_t* now) noexcept 
     if taken >= 0:
         if n.clients[taken].phase != CLIENT_FREE:
             node_on_client_disconnected(n, taken, now)
-        client_open(&n.clients[taken], now.mono_ns)
+        client_open(&n.clients[taken], local, now.mono_ns)
     return taken
 
 
@@ -202,6 +202,9 @@ cdef void take_submission(node_t* n, client_t* c, frame_header_t* header, const 
         s.body_length = length - 1 - body[0]
         s.forbidden = s.session >= MAX_SESSIONS or not n.names[c.client - 1].sessions & (<uint64_t>1 << s.session)
         verdict = intake_submit(&n.intake, &s, now)
+        if verdict == INTAKE_NUMBERED:
+            stages_journalled(&n.stages, n.journal.last_lsn, s.session,
+                              now.mono_ns - header.seq if c.local and 0 < header.seq <= now.mono_ns else NEVER)
     else:
         verdict = INTAKE_REFUSED_UNLOGGED
     answer_submission(n, c, &s, verdict)

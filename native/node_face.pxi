@@ -223,6 +223,10 @@ cdef class Node:
 
     # --- what the control thread reads; values of one moment, not of one instant --------------------------------------
 
+    def stages(self):
+        """Stage histograms since the start; see `gateway.native.stages`."""
+        return stages_histograms(&self.handle.stages)
+
     def status(self) -> dict:
         """State of the node as plain values. Read beside the running reactor: each value is whole, the set need not
         be."""

@@ -66,7 +66,14 @@ cdef void note_with_text(node_t* n, uint16_t code, uint16_t session, uint32_t a,
 # --- hooks of the sessions --------------------------------------------------------------------------------------------
 
 cdef uint32_t session_route(void* context, session_t* session, const message_t* message) noexcept nogil:
-    return replica_route(&(<node_t*>context).replica, session.config.index, message)
+    cdef node_t* n = <node_t*>context
+    cdef uint32_t client = replica_route(&n.replica, session.config.index, message)
+    stages_answered(&n.stages, n.replica.routed_lsn, n.journal.last_lsn + 1, client)
+    return client
+
+
+cdef void order_encoded(void* context) noexcept nogil:
+    stages_encode(&(<node_t*>context).stages)
 
 
 cdef void session_told(void* context, session_t* session, session_event event, uint64_t a, uint64_t b) noexcept nogil:

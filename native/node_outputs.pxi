@@ -17,6 +17,20 @@ cdef void node_session_tx_consume(node_t* n, uint16_t session, size_t size, cons
     session_tx_consume(&n.replica.sessions[session], size, now)
 
 
+cdef void node_session_sent(node_t* n, uint16_t session) noexcept nogil:
+    stages_sent(&n.stages, session, session_sent_lsn(&n.replica.sessions[session]))
+
+
+cdef void node_datagrams_sent(node_t* n) noexcept nogil:
+    cdef const receiver_view_t* view = &n.sender.views[n.config.role.peer]
+    if n.sender.epoch != 0 and view.joined:
+        stages_replicated(&n.stages, view.next_lsn - 1)
+
+
+cdef void node_client_written(node_t* n, int32_t slot) noexcept nogil:
+    stages_delivered(&n.stages, n.clients[slot].client, n.clients[slot].in_lsn)
+
+
 cdef bint node_session_closing(node_t* n, uint16_t session) noexcept nogil:
     return session_closing(&n.replica.sessions[session])
 

@@ -93,6 +93,7 @@ cdef void move_release(node_t* n, const receiver_view_t* view) noexcept nogil:
         limit = n.journal.flushed_lsn
     if limit > n.released_lsn:
         n.released_lsn = limit
+        stages_released(&n.stages, limit)
     n.intake.acked_lsn = view.received_lsn if view.joined else n.released_lsn
     n.intake.gated = n.role.release == RELEASE_ACKED
 

@@ -54,6 +54,7 @@ cdef void promote(node_t* n, const instant_t* now) noexcept nogil:
     note(n, NOTE_PROMOTED, 0, 0, inherited + 1, n.role.epoch)
     n.first_order_noted = 0
     n.accepted_at_promotion = n.intake.accepted
+    stages_restart(&n.stages, n.journal.last_lsn)
     move_release(n, &n.sender.views[n.config.role.peer])
     for slot in range(MAX_CLIENT_CONNECTIONS):
         if n.clients[slot].phase == CLIENT_WAITING:

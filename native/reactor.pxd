@@ -11,6 +11,7 @@ from .node cimport MAX_CLIENT_CONNECTIONS, Node, node_t
 from .replica cimport MAX_SESSIONS
 from .ring cimport ring_t
 from .sharedstream cimport shared_stream_t
+from .ticks cimport ticks_clock_t
 
 
 cdef enum:
@@ -118,6 +119,8 @@ cdef class Reactor:
     cdef uint64_t stop_mono_ns
     cdef uint64_t notes_seen
     cdef instant_t now
+    cdef ticks_clock_t clock
+    cdef bint counter                    # the time stamp counter may be used
     cdef readonly uint64_t turns
     cdef readonly uint64_t datagrams_received
     cdef readonly uint64_t datagrams_sent
@@ -139,7 +142,7 @@ cdef class Reactor:
     cdef void _session_gone(self, uint16_t i, bint reset) noexcept nogil
     cdef void _client_accept(self) noexcept nogil
     cdef void _adopt_client(self, int fd, uint8_t* memory) noexcept nogil
-    cdef int32_t _client_enter(self, int fd) noexcept nogil
+    cdef int32_t _client_enter(self, int fd, bint local) noexcept nogil
     cdef void _shared_read(self) noexcept nogil
     cdef void _shared_take(self, int32_t slot) noexcept nogil
     cdef bint _shared_sleep(self) noexcept nogil

@@ -14,24 +14,27 @@ from libc.errno cimport EAGAIN, EINPROGRESS, EINTR, errno as c_errno
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove, memset
-from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
 from posix.unistd cimport close, read, write
 
 from .datagram cimport MAX_DATAGRAM_BYTES
 from .feed cimport client_tx_consume, client_tx_peek
 from .lifeline cimport lifeline_hold, lifeline_start
 from .node cimport (GREETING_BYTES, NOTE_COMMAND_DONE, NOTE_REGISTER_REQUEST, NOTE_STOPPED, NOTE_TRUNCATION,
-                    node_advance, node_deadline, node_fill_logon, node_greeting_is_fresh, node_on_client_bytes,
-                    node_on_client_connected, node_on_client_disconnected, node_on_command, node_on_datagram,
-                    node_on_register, node_on_session_bytes, node_on_session_command, node_on_session_connected,
+                    node_advance, node_client_written, node_datagrams_sent, node_deadline, node_fill_logon,
+                    node_greeting_is_fresh, node_on_client_bytes, node_on_client_connected,
+                    node_on_client_disconnected, node_on_command, node_on_datagram, node_on_register,
+                    node_on_session_bytes, node_on_session_command, node_on_session_connected,
                     node_on_session_disconnected, node_on_timer, node_on_tripwire, node_poll_datagram,
-                    node_seal_greeting, node_session_closing, node_session_tx_consume, node_session_tx_gather,
-                    node_set_kill, node_settle, node_start, node_stop, node_stopped, node_take_accept,
-                    node_take_connect, node_take_register_request, node_truncated, note_t, session_command)
+                    node_seal_greeting, node_session_closing, node_session_sent, node_session_tx_consume,
+                    node_session_tx_gather, node_set_kill, node_settle, node_start, node_stop, node_stopped,
+                    node_take_accept, node_take_connect, node_take_register_request, node_truncated, note_t,
+                    session_command)
 from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_t, ring_write
 from .role cimport register_outcome, register_request_t, register_value_t, role_command
 from .sharedstream cimport (SHARED_BYTES, SHARED_RING_BYTES, shared_attach, shared_awake, shared_must_wake_reader,
                             shared_must_wake_writer, shared_read, shared_readable, shared_sleep, shared_write)
+from .stages cimport stages_arrive
+from .ticks cimport ticks_counter, ticks_kernel, ticks_read, ticks_start
 
 cdef extern from * nogil:
     """
@@ -82,6 +85,13 @@ cdef extern from * nogil:
         setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &seconds, sizeof seconds);
         setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
     }
+    static int is_own_host(int fd) {
+        struct sockaddr_storage peer;
+        socklen_t n = sizeof peer;
+        if (getpeername(fd, (struct sockaddr *)&peer, &n) != 0) return 0;
+        if (peer.ss_family == AF_INET) return ((unsigned char *)&((struct sockaddr_in *)&peer)->sin_addr)[0] == 127;
+        return peer.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)&peer)->sin6_addr);
+    }
     static int connect_error(int fd) {
         int e = 0;
         socklen_t n = sizeof e;
@@ -118,6 +128,7 @@ cdef extern from * nogil:
     void set_reset_on_close(int)
     void set_keepalive(int, int)
     int connect_error(int)
+    int is_own_host(int)
 
 cdef enum:
     EVENTS_PER_TURN = 64
@@ -143,11 +154,22 @@ cdef enum:
     ON_GREETING = 8
     ON_LINGERING = 9
 
+CLOCK_SOURCE = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+
 cdef uint64_t NEVER = <uint64_t>0xFFFFFFFFFFFFFFFF
 
 
 cdef inline uint64_t tag_of(uint32_t kind, uint32_t index) noexcept nogil:
     return <uint64_t>kind << 32 | index
+
+
+def kernel_trusts_the_counter():
+    """Whether the processor's time stamp counter is the kernel's own clock source."""
+    try:
+        with open(CLOCK_SOURCE, encoding="ascii") as file:
+            return file.read().strip() == "tsc"
+    except OSError:
+        return False
 
 
 class Command(IntEnum):
@@ -175,6 +197,7 @@ cdef class Reactor:
         self.owner = owner
         self.node = owner.handle
         self.busy_poll = busy_poll
+        self.counter = kernel_trusts_the_counter()
         self.yield_when_idle = yield_when_idle
         self.client_listen_fd = self.tripwire_listen_fd = -1
         self.lifeline_fd = lifeline_start()
@@ -321,6 +344,9 @@ cdef class Reactor:
         cdef long long wait_ns
         cdef int count
         cdef int i
+        ticks_start(&self.clock, self.counter)
+        self.node.stages.clock = ticks_counter if self.counter else ticks_kernel
+        self.node.stages.ns_per_tick = self.clock.ns_per_tick
         self._read_clock()
         node_start(self.node, &self.now)
         self._flush()
@@ -450,12 +476,14 @@ cdef class Reactor:
         for _i in range(DATAGRAMS_PER_TURN):
             size = node_poll_datagram(self.node, &self.now, self.datagram, &to_node)
             if size == 0:
-                return
+                break
             for path in range(self.path_count):
                 if c_send(self.path_fds[path], self.datagram, size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0:
                     self.send_errors += 1      # lost, as on any network: the protocol retransmits
             self.datagrams_sent += 1
-        self.more = 1
+        else:
+            self.more = 1
+        node_datagrams_sent(self.node)
 
     # --- counterparties -----------------------------------------------------------------------------------------------
 
@@ -528,6 +556,7 @@ cdef class Reactor:
             self._session_gone(i, 0)
             return
         s.filled += <uint32_t>size
+        stages_arrive(&self.node.stages)
         stream_consume(s, node_on_session_bytes(self.node, i, s.rx, s.filled, &self.now))
 
     cdef void _session_write(self, uint16_t i) noexcept nogil:
@@ -552,6 +581,7 @@ cdef class Reactor:
                     self._session_gone(i, 0)
                 return
             node_session_tx_consume(self.node, i, sent, &self.now)
+        node_session_sent(self.node, i)
         if s.wants_write:
             self._want_write(s, tag_of(ON_SESSION, i), 0)
         if node_session_closing(self.node, i):
@@ -576,13 +606,13 @@ cdef class Reactor:
 
     cdef void _client_accept(self) noexcept nogil:
         cdef int fd = accept4(self.client_listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
-        if fd >= 0 and self._client_enter(fd) >= 0:
+        if fd >= 0 and self._client_enter(fd, is_own_host(fd)) >= 0:
             set_int_option(fd, IPPROTO_TCP, TCP_NODELAY, 1)
             set_keepalive(fd, KEEPALIVE_S)
 
     cdef void _adopt_client(self, int fd, uint8_t* memory) noexcept nogil:
         """One whose bytes are in shared memory; the control thread has made it, and accepted the client's socket."""
-        cdef int32_t slot = self._client_enter(fd)
+        cdef int32_t slot = self._client_enter(fd, 1)
         if slot < 0 or shared_attach(&self.clients[slot].shared, memory, 1) != 0:
             munmap(memory, SHARED_BYTES)
             if slot >= 0:
@@ -590,9 +620,9 @@ cdef class Reactor:
             return
         self.shared_clients |= <uint64_t>1 << slot
 
-    cdef int32_t _client_enter(self, int fd) noexcept nogil:
+    cdef int32_t _client_enter(self, int fd, bint local) noexcept nogil:
         """The slot of a new connection, or -1: there is none, and it is closed."""
-        cdef int32_t slot = node_on_client_connected(self.node, &self.now)
+        cdef int32_t slot = node_on_client_connected(self.node, local, &self.now)
         if slot >= 0 and self.clients[slot].fd >= 0:
             self.refused_connections += 1
             self._client_release(slot, 0)
@@ -685,6 +715,7 @@ cdef class Reactor:
         """Hands input to the node. While the node takes none, because the client does not read, none is read either."""
         cdef stream_t* s = &self.clients[slot]
         cdef bint stuck
+        stages_arrive(&self.node.stages)
         stream_consume(s, node_on_client_bytes(self.node, slot, s.rx, s.filled, &self.now))
         stuck = s.filled == s.rx_bytes
         if stuck != s.stuck and s.shared.memory is NULL:
@@ -711,6 +742,8 @@ cdef class Reactor:
         if sent > 0:
             client_tx_consume(&self.node.clients[slot], <uint32_t>sent)
             size -= <uint32_t>sent
+            if size == 0:
+                node_client_written(self.node, slot)
         if (size > 0) != s.wants_write and s.shared.memory is NULL:
             self._want_write(s, tag_of(ON_CLIENT, slot), size > 0)
         if s.filled and size == 0 and sent > 0:
@@ -955,11 +988,7 @@ cdef class Reactor:
         return epoll_ctl(self.epoll_fd, operation, fd, &event) == 0
 
     cdef void _read_clock(self) noexcept nogil:
-        cdef timespec t
-        clock_gettime(CLOCK_MONOTONIC, &t)
-        self.now.mono_ns = <uint64_t>t.tv_sec * 1000000000 + <uint64_t>t.tv_nsec
-        clock_gettime(CLOCK_REALTIME, &t)
-        self.now.wall_ns = <uint64_t>t.tv_sec * 1000000000 + <uint64_t>t.tv_nsec
+        ticks_read(&self.clock, &self.now.mono_ns, &self.now.wall_ns)
 
 
 # --- helpers ----------------------------------------------------------------------------------------------------------

@@ -60,6 +60,7 @@ cdef struct replica_t:
     unrouted_t unrouted[MAX_UNROUTED]   # a ring
     uint64_t unrouted_count
     bridge_t bridges[MAX_SESSIONS]      # of the sessions that are a client's own
+    uint64_t routed_lsn         # of the order that replica_route has found; 0: none
     bint skipped[MAX_SESSIONS]  # its numbers were set by hand or skipped ahead: orders may be out that the log lacks
     uint64_t applied_lsn
     uint64_t orphan_records     # name a session or client that the configuration does not have

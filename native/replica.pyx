@@ -130,11 +130,13 @@ cdef void replica_rebuild(replica_t* r) noexcept nogil:
 
 cdef uint32_t replica_route(replica_t* r, uint16_t session, const message_t* message) noexcept nogil:
     cdef order_t* order
+    r.routed_lsn = 0
     if r.bridges[session].client != 0:
         return r.bridges[session].client
     order = orders_route(&r.orders, session, message)
     if order is NULL or (order.doubted and is_about_question(order, message)):
         return 0
+    r.routed_lsn = order.lsn
     return order.client
 
 

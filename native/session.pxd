@@ -88,6 +88,8 @@ cdef struct session_hooks_t:
     void* context
     # Client id that an inbound application message belongs to; it goes into the IN record. NULL: 0.
     uint32_t (*route)(void* context, session_t* session, const message_t* message) noexcept nogil
+    # A message of ours is encoded, its record not complete yet. NULL: none.
+    void (*on_encoded)(void* context) noexcept nogil
     # An application message was accepted in sequence and logged; message points into the record's payload or an equal
     # copy.
     void (*on_message)(void* context, session_t* session, const message_t* message,
@@ -209,6 +211,8 @@ cdef size_t session_tx_gather(session_t* s, uint64_t released_lsn, uint8_t* plac
 # so many bytes were written
 cdef void session_tx_consume(session_t* s, size_t size, const instant_t* now) noexcept nogil
 # close the transport once session_tx_peek gives nothing more
+# LSN up to which what was released is on the socket: for measuring alone.
+cdef uint64_t session_sent_lsn(const session_t* s) noexcept nogil
 cdef bint session_closing(const session_t* s) noexcept nogil
 # would session_send_application number it now?
 cdef bint session_ready_for(const session_t* s, uint32_t msg_type) noexcept nogil

@@ -433,6 +433,10 @@ cdef void session_tx_consume(session_t* s, size_t size, const instant_t* now) no
         settle(s)
 
 
+cdef uint64_t session_sent_lsn(const session_t* s) noexcept nogil:
+    return inside(s).tx.consumed_lsn
+
+
 cdef bint session_closing(const session_t* s) noexcept nogil:
     return inside(s).closing
 

@@ -44,6 +44,8 @@ cdef const record_header_t* append_out(session_t* s, encode_t* e, uint8_t flags,
     length = encode_message(&s.header, e, <uint8_t*>record_payload(record), bound)
     if length < 0:
         return NULL
+    if s.hooks.on_encoded is not NULL:
+        s.hooks.on_encoded(s.hooks.context)
     record.seq = e.seq
     record.time_ns = p.now.wall_ns
     record.epoch = s.epoch

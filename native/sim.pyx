@@ -801,7 +801,7 @@ cdef class World:
             net_accept(&self.net, at)
             return
         now = self._now(c.node)
-        c.slot = node_on_client_connected(s.n, &now)
+        c.slot = node_on_client_connected(s.n, 0, &now)
         if c.slot < 0:
             net_refuse(&self.net, at)
             return

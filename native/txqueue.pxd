@@ -24,6 +24,7 @@ cdef struct tx_queue_t:
     uint8_t* scratch
     uint32_t head
     uint32_t tail
+    uint64_t consumed_lsn           # of the last item with one that is on the socket
     uint32_t written                # bytes of the head item that are on the socket
     uint64_t scratch_head           # positions only grow
     uint64_t scratch_tail

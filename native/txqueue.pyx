@@ -23,6 +23,7 @@ cdef void tx_clear(tx_queue_t* q) noexcept nogil:
     q.head = 0
     q.tail = 0
     q.written = 0
+    q.consumed_lsn = 0
     q.scratch_head = 0
     q.scratch_tail = 0
 
@@ -99,4 +100,5 @@ cdef void tx_consume(tx_queue_t* q, size_t size) noexcept nogil:
         size -= left
         q.written = 0
         q.scratch_head += item.scratch
+        q.consumed_lsn = max(q.consumed_lsn, item.lsn)
         q.head += 1

@@ -163,7 +163,10 @@ class AsyncClient:
         """As `submit`, but raises BackPressure instead of waiting."""
         self._check()
         body = fields if isinstance(fields, bytes) else encode_fields(fields)
-        submission = cast(AsyncSubmission, self._core.submit(session, msg_type, body, cl_ord_id, again=again))
+        submission = cast(
+            AsyncSubmission,
+            self._core.submit(session, msg_type, body, cl_ord_id, again=again, now_ns=time.monotonic_ns()),
+        )
         self._flush_active()
         return submission
 

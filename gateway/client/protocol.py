@@ -197,8 +197,9 @@ class ClientCore:
         cl_ord_id: str | None = None,
         *,
         again: bool = False,
+        now_ns: int = 0,
     ) -> Submission:
-        """Hands in one message; see `Client.submit`.
+        """Hands in one message; see `Client.submit`. `now_ns` (CLOCK_MONOTONIC) is for the node's stage histograms.
 
         Raises InvalidRequest, UnknownSession, NotConnected (names of sessions are not known before the first
         WELCOME), BackPressure.
@@ -223,7 +224,7 @@ class ClientCore:
         if promised:
             self._pending[identifier] = submission
         if self.active is not None:
-            self.active.output.append(frame)
+            self.active.output.append(wire.stamped(frame, now_ns) if now_ns else frame)
             submission._handed_in = True
             if not promised:
                 submission._decide(Outcome.SENT)

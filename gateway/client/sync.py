@@ -167,7 +167,10 @@ class Client:
             self._check()
             if self._core.full:
                 self._wait_for_room(timeout)
-            submission = cast(SyncSubmission, self._core.submit(session, msg_type, body, cl_ord_id, again=again))
+            submission = cast(
+                SyncSubmission,
+                self._core.submit(session, msg_type, body, cl_ord_id, again=again, now_ns=time.monotonic_ns()),
+            )
             submission._client = self
             self._flush_active()
         return submission

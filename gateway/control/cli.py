@@ -14,9 +14,7 @@ from rich.table import Table
 
 from gateway.config import load_config
 from gateway.control.client import ControlClient, ControlError
-
-ConfigOption = Annotated[Path, typer.Option("--config", help="configuration file of the pair")]
-NodeOption = Annotated[str, typer.Option("--node", help="a or b")]
+from gateway.control.options import ConfigOption, NodeOption
 
 
 def status(config: ConfigOption, json: Annotated[bool, typer.Option(help="everything, as JSON")] = False) -> None:

@@ -34,6 +34,10 @@ class ControlClient:
         """State of a node. Raises ControlError."""
         return await self._request("GET", node, "/status", None)
 
+    async def latency(self, node: str) -> dict[str, Any]:
+        """Stage histograms of a node. Raises ControlError."""
+        return await self._request("GET", node, "/latency", None)
+
     async def command(self, node: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Carries out a command. Raises ControlError with the node's reason."""
         return await self._request("POST", node, f"/{path}", body)

@@ -1,4 +1,4 @@
-"""The control API's server: GET /status and /healthz, POST of an operator's commands. JSON both ways."""
+"""The control API's server: GET /status, /healthz, /latency, /metrics; POST of commands. JSON both ways."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import orjson
 from aiohttp import web
 
 from gateway.config import Address, read_secret
+from gateway.control.metrics import CONTENT_TYPE, render
 from gateway.errors import GatewayError
+from gateway.node.latency import StageHistogram, stages_dict
 
 ROLE_COMMANDS = ("takeover", "switchover", "solo", "act-alone")
 SESSION_COMMANDS = ("logout", "resume", "reset", "set-seq", "send-doubted", "give-up-doubted")
@@ -24,6 +26,9 @@ class NodeControl(Protocol):
 
     async def status(self) -> dict[str, Any]:
         """State of the node."""
+
+    def stages(self) -> dict[str, StageHistogram]:
+        """How long each stage of an order took since the start."""
 
     async def command(self, name: str) -> dict[str, Any]:
         """One of ROLE_COMMANDS."""
@@ -45,6 +50,8 @@ class ControlServer:
         app = web.Application(middlewares=[self._guard])
         app.router.add_get("/status", self._status)
         app.router.add_get("/healthz", self._health)
+        app.router.add_get("/latency", self._latency)
+        app.router.add_get("/metrics", self._metrics)
         app.router.add_post("/{command}", self._command)
         app.router.add_post("/sessions/{session}/{command}", self._session)
         self._runner = web.AppRunner(app, access_log=None)
@@ -83,6 +90,12 @@ class ControlServer:
     async def _health(self, _: web.Request) -> web.Response:
         status = await self._node.status()
         return _json({"role": status["role"]}, status=200 if status["role"] in {"PRIMARY", "STANDBY"} else 503)
+
+    async def _latency(self, _: web.Request) -> web.Response:
+        return _json({"unit": "ns", "stages": stages_dict(self._node.stages())})
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=render(self._node.stages()), headers={"Content-Type": CONTENT_TYPE})
 
     async def _command(self, request: web.Request) -> web.Response:
         name = request.match_info["command"]

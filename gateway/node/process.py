@@ -30,6 +30,7 @@ from gateway.node.build import INDEX, Assembly, assemble, etcd_options
 from gateway.node.connections import Connections
 from gateway.node.daychange import DayChange
 from gateway.node.incident import Incident, IncidentRecorder
+from gateway.node.latency import StageHistogram, read_stages
 from gateway.node.logons import Logons
 from gateway.node.notes import log_note
 from gateway.node.registrar import Registrar
@@ -101,6 +102,10 @@ class NodeProcess:
             raise GatewayError(self._failure)
 
     # --- NodeControl: what the control API offers ---------------------------------------------------------------------
+
+    def stages(self) -> dict[str, StageHistogram]:
+        """How long each stage of an order took since the start."""
+        return read_stages(self._assembly.node.stages())
 
     async def status(self) -> dict[str, Any]:
         """State of the node."""
