@@ -6,7 +6,7 @@ May depend on: parser (to read a stored message for a resend), tags, bytescan. N
 import time
 from array import array
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from .bytescan cimport byte_sum
