@@ -11,3 +11,5 @@ def measure_receive(session: Session, stream: bytes, piece_bytes: int) -> float:
 def measure_round_trip(
     sender: Sender, receiver: Receiver, primary_fd: int, standby_fd: int, payload_bytes: int, count: int
 ) -> array[float]: ...
+
+COMPILER: str

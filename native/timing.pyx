@@ -159,3 +159,9 @@ cdef void ignore(void* context, const record_header_t* record) noexcept nogil:
 cdef size_t take(int fd, channel_t* channel, uint8_t* buffer, const datagram_header_t** header) noexcept nogil:
     cdef ssize_t size = c_recv(fd, buffer, MAX_DATAGRAM_BYTES, MSG_DONTWAIT)
     return <size_t>size if size > 0 and channel_open(channel, buffer, <size_t>size, header) == OPEN_OK else 0
+
+
+cdef extern from *:
+    const char* c_compiler "__VERSION__"
+
+COMPILER = c_compiler.decode()      # that built the native modules: instruction counts go with it
