@@ -6,10 +6,17 @@ from typing_extensions import Buffer
 
 COLUMNS: int
 SHARED_BYTES: int
+RINGS_BYTES: int
 WAITS: dict[str, int]
 
 def forward(
-    client_fd: int, broker_fd: int, standby_fd: int = -1, *, wait: str = "spin", late_acks: bool = False
+    client_fd: int,
+    broker_fd: int,
+    standby_fd: int = -1,
+    *,
+    wait: str = "spin",
+    late_acks: bool = False,
+    rings: Buffer | None = None,
 ) -> None: ...
 def echo(fd: int, *, wait: str = "block", late_acks: bool = False) -> None: ...
 def echo_shared(memory: Buffer, length: int, *, wait: str = "spin") -> None: ...
@@ -24,6 +31,7 @@ def measure(
     pause_ns: int = 0,
     wait: str = "spin",
     late_acks: bool = False,
+    rings: Buffer | None = None,
 ) -> None: ...
 def round_trips(
     fd: int, message: bytes, times: NDArray[np.uint64], *, wait: str = "spin", late_acks: bool = False

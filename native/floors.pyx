@@ -16,12 +16,16 @@ cdef extern from "hops.h" nogil:
         HOPS_SPIN
         HOPS_TIMEOUT
         HOPS_YIELD
+    ctypedef struct hops_ring_t:
+        uint64_t written
     ctypedef struct hops_way_t:
         int client_fd
         int broker_fd
         int standby_fd
         int wait
         int late_acks
+        hops_ring_t* from_client
+        hops_ring_t* to_client
     ctypedef struct hops_end_t:
         int client_fd
         int broker_fd
@@ -33,6 +37,8 @@ cdef extern from "hops.h" nogil:
         uint64_t pause_ns
         int wait
         int late_acks
+        hops_ring_t* from_gateway
+        hops_ring_t* to_gateway
     void hops_forward(const hops_way_t* way)
     void hops_echo(int fd, int wait, int late_acks)
     void hops_echo_shared(uint8_t* memory, size_t length, int wait)
@@ -44,18 +50,22 @@ cdef extern from "hops.h" nogil:
 
 COLUMNS = HOPS_COLUMNS
 SHARED_BYTES = HOPS_SHARED_BYTES
+RINGS_BYTES = 2 * sizeof(hops_ring_t)
 WAITS = {"spin": HOPS_SPIN, "yield": HOPS_YIELD, "block": HOPS_BLOCK}
 FAILURES = {HOPS_TIMEOUT: "no answer within 30 s", HOPS_CLOSED: "a connection was closed"}
 
 
-def forward(int client_fd, int broker_fd, int standby_fd=-1, *, str wait="spin", bint late_acks=False) -> None:
+def forward(int client_fd, int broker_fd, int standby_fd=-1, *, str wait="spin", bint late_acks=False,
+            uint8_t[::1] rings=None) -> None:
     """Carries bytes both ways between two connected sockets until one is closed.
 
-    With `standby_fd`, a connected UDP socket, what comes from the client goes there first, and waits for its echo.
+    With `standby_fd`, a connected UDP socket, what comes from the client goes there first, and waits for its echo. With
+    `rings`, RINGS_BYTES of zeroed memory that is shared, the client is there instead of on its socket.
     """
     cdef hops_way_t way
     way.client_fd, way.broker_fd, way.standby_fd = client_fd, broker_fd, standby_fd
     way.wait, way.late_acks = WAITS[wait], late_acks
+    way.from_client, way.to_client = ring_of(rings, 0), ring_of(rings, 1)
     with nogil:
         hops_forward(&way)
 
@@ -77,11 +87,12 @@ def echo_shared(uint8_t[::1] memory not None, size_t length, *, str wait="spin")
 
 def measure(int client_fd, int broker_fd, bytes order not None, bytes execution not None,
             uint64_t[:, ::1] times not None, *, uint64_t interval_ns=0, uint64_t pause_ns=0, str wait="spin",
-            bint late_acks=False) -> None:
+            bint late_acks=False, uint8_t[::1] rings=None) -> None:
     """One order per row of `times`: ns at which it was due, handed in, out, answered, and the answer was in.
 
     Both ends in this thread. `interval_ns`: orders are due at such a distance, whatever became of those before; 0: one
-    at a time, `pause_ns` after the one before. Raises RuntimeError on silence or the end of a connection.
+    at a time, `pause_ns` after the one before. `rings`: as of `forward`. Raises RuntimeError on silence or the end of a
+    connection.
     """
     cdef hops_end_t end
     cdef uint64_t rows = times.shape[0]
@@ -94,6 +105,7 @@ def measure(int client_fd, int broker_fd, bytes order not None, bytes execution 
     end.execution, end.execution_length = execution, len(execution)
     end.interval_ns, end.pause_ns = interval_ns, pause_ns
     end.wait, end.late_acks = WAITS[wait], late_acks
+    end.to_gateway, end.from_gateway = ring_of(rings, 0), ring_of(rings, 1)
     with nogil:
         failed = hops_measure(&end, &times[0, 0], rows)
     raise_failure(failed)
@@ -144,6 +156,14 @@ cdef int check_shared(uint8_t[::1] memory, size_t length) except -1:
     if memory.shape[0] < HOPS_SHARED_BYTES or length > HOPS_SLOT_BYTES - HOPS_LINE_BYTES:
         raise ValueError(f"memory of {HOPS_SHARED_BYTES} bytes, messages of {HOPS_SLOT_BYTES - HOPS_LINE_BYTES}")
     return 0
+
+
+cdef hops_ring_t* ring_of(uint8_t[::1] rings, int index) except? NULL:
+    if rings is None:
+        return NULL
+    if <size_t>rings.shape[0] < 2 * sizeof(hops_ring_t):
+        raise ValueError(f"rings: {2 * sizeof(hops_ring_t)} bytes")
+    return <hops_ring_t*>&rings[0] + index
 
 
 cdef int check_times(uint64_t[:, ::1] times) except -1:

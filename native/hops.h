@@ -26,11 +26,20 @@ enum hops_column { HOPS_DUE = 0, HOPS_SENT = 1, HOPS_OUT = 2, HOPS_ANSWERED = 3,
 #define HOPS_TIMEOUT_NS 30000000000ull
 #define HOPS_NEVER_NS 1000000000ull /* of a wait that nothing but input ends */
 
+/* Bytes one way in memory that two processes share; a ring of a power of two. */
+enum { HOPS_RING_BYTES = 1 << 16 };
+typedef struct {
+    uint64_t written, written_padding[7];
+    uint64_t read, read_padding[7];
+    uint8_t data[HOPS_RING_BYTES];
+} hops_ring_t;
+
 /* Sockets of the forwarder; standby_fd is a connected UDP socket, or -1. */
 typedef struct {
     int client_fd, broker_fd, standby_fd;
     int wait;      /* hops_wait */
     int late_acks; /* TCP_QUICKACK off after each read: the acknowledgement rides on the answer */
+    hops_ring_t *from_client, *to_client; /* instead of client_fd, which then only ends; NULL: none */
 } hops_way_t;
 
 /* The measuring end. Every order is the same bytes, and so is every execution. */
@@ -41,6 +50,7 @@ typedef struct {
     uint64_t interval_ns; /* between the times at which orders are due; 0: the next when the one before is answered */
     uint64_t pause_ns;    /* with interval_ns 0: before the next */
     int wait, late_acks;
+    hops_ring_t *from_gateway, *to_gateway; /* instead of client_fd; NULL: none */
 } hops_end_t;
 
 static inline uint64_t hops_now(void) {
@@ -77,6 +87,29 @@ static inline ssize_t hops_read(int fd, uint8_t *buffer, int wait, int late_acks
     return size < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNREFUSED) ? 0 : -1;
 }
 
+static inline ssize_t hops_ring_read(hops_ring_t *ring, uint8_t *buffer) {
+    uint64_t size = __atomic_load_n(&ring->written, __ATOMIC_ACQUIRE) - ring->read;
+    uint64_t at = ring->read % HOPS_RING_BYTES, straight = HOPS_RING_BYTES - at;
+    if (size == 0) return 0;
+    if (straight > size) straight = size;
+    memcpy(buffer, ring->data + at, straight);
+    memcpy(buffer + straight, ring->data, size - straight);
+    __atomic_store_n(&ring->read, ring->read + size, __ATOMIC_RELEASE);
+    return (ssize_t)size;
+}
+
+/* As much as there is room for. */
+static inline size_t hops_ring_write(hops_ring_t *ring, const uint8_t *data, size_t size) {
+    uint64_t room = HOPS_RING_BYTES - (ring->written - __atomic_load_n(&ring->read, __ATOMIC_ACQUIRE));
+    uint64_t at = ring->written % HOPS_RING_BYTES, straight = HOPS_RING_BYTES - at;
+    if (size > room) size = room;
+    if (straight > size) straight = size;
+    memcpy(ring->data + at, data, straight);
+    memcpy(ring->data, data + straight, size - straight);
+    __atomic_store_n(&ring->written, ring->written + size, __ATOMIC_RELEASE);
+    return size;
+}
+
 /* Writes all of it, however long that takes; 0 when the connection is gone. */
 static inline int hops_write(int fd, const uint8_t *data, size_t size) {
     while (size > 0) {
@@ -109,12 +142,17 @@ static void hops_forward(const hops_way_t *way) {
     uint8_t buffer[HOPS_BUFFER_BYTES];
     ssize_t in, out;
     for (;;) {
-        in = hops_read(way->client_fd, buffer, way->wait, way->late_acks);
+        in = way->from_client ? hops_ring_read(way->from_client, buffer)
+                              : hops_read(way->client_fd, buffer, way->wait, way->late_acks);
         if (in < 0) return;
         if (in > 0 && way->standby_fd >= 0 && !hops_ask_standby(way, buffer, (size_t)in)) return;
         if (in > 0 && !hops_write(way->broker_fd, buffer, (size_t)in)) return;
         out = hops_read(way->broker_fd, buffer, way->wait, way->late_acks);
-        if (out < 0 || (out > 0 && !hops_write(way->client_fd, buffer, (size_t)out))) return;
+        if (out < 0) return;
+        if (way->to_client)
+            for (ssize_t done = 0; done < out;) done += (ssize_t)hops_ring_write(way->to_client, buffer + done, out - done);
+        else if (out > 0 && !hops_write(way->client_fd, buffer, (size_t)out))
+            return;
         if (in == 0 && out == 0) hops_idle(way->wait, way->client_fd, way->broker_fd, HOPS_NEVER_NS);
     }
 }
@@ -129,11 +167,13 @@ static void hops_echo(int fd, int wait, int late_acks) {
     }
 }
 
-/* Sends copies of one message until `position` bytes are target copies or the socket has no more room; 0: closed. */
-static inline int hops_push(int fd, const uint8_t *message, size_t length, uint64_t *position, uint64_t target) {
+/* Sends copies of one message until `position` bytes are target copies or there is no more room; 0: closed. */
+static inline int hops_push(int fd, hops_ring_t *ring, const uint8_t *message, size_t length, uint64_t *position, uint64_t target) {
     while (*position < target * length) {
         size_t offset = *position % length;
-        ssize_t sent = send(fd, message + offset, length - offset, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t sent = ring ? (ssize_t)hops_ring_write(ring, message + offset, length - offset)
+                            : send(fd, message + offset, length - offset, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (ring && sent == 0) return 1;
         if (sent < 0) return errno == EAGAIN || errno == EINTR;
         *position += (uint64_t)sent;
     }
@@ -155,7 +195,7 @@ static int hops_hand_in(const hops_end_t *end, hops_run_t *run, uint64_t *times,
         run->sent += 1;
         run->due_ns += end->interval_ns;
     }
-    return hops_push(end->client_fd, end->order, end->order_length, &run->order_position, run->sent);
+    return hops_push(end->client_fd, end->to_gateway, end->order, end->order_length, &run->order_position, run->sent);
 }
 
 /* The broker: reads what is there and answers each order. Bytes read; -1: closed. */
@@ -170,14 +210,15 @@ static ssize_t hops_answer(const hops_end_t *end, hops_run_t *run, uint64_t *tim
         times[run->out * HOPS_COLUMNS + HOPS_ANSWERED] = hops_now();
         run->out += 1;
     }
-    if (!hops_push(end->broker_fd, end->execution, end->execution_length, &run->position, run->out)) return -1;
+    if (!hops_push(end->broker_fd, NULL, end->execution, end->execution_length, &run->position, run->out)) return -1;
     return size;
 }
 
 /* The client: reads what is there. Bytes read; -1: closed. */
 static ssize_t hops_take(const hops_end_t *end, hops_run_t *run, uint64_t *times) {
     uint8_t buffer[HOPS_BUFFER_BYTES];
-    ssize_t size = hops_read(end->client_fd, buffer, end->wait, end->late_acks);
+    ssize_t size = end->from_gateway ? hops_ring_read(end->from_gateway, buffer)
+                                     : hops_read(end->client_fd, buffer, end->wait, end->late_acks);
     uint64_t now = hops_now();
     if (size < 0) return -1;
     run->in_bytes += (uint64_t)size;

@@ -7,6 +7,7 @@ clientwire, hops.h. Makes system calls on the two sockets that it is given.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from .session cimport Session, session_t
+from .sharedstream cimport SharedStream
 
 
 cdef enum:
@@ -33,6 +34,8 @@ cdef struct probe_run_t:             # of one measurement
 cdef class Probe:
     cdef Session session             # the broker's
     cdef Session client_session      # None: the client speaks frames
+    cdef SharedStream shared         # where it speaks them; None: on the socket
+    cdef bint asleep                 # it is woken by the socket
     cdef probe_stream_t client
     cdef probe_stream_t broker
     cdef uint8_t frame[4096]         # SUBMIT, the digits of its ClOrdID (11) to be filled in
@@ -54,4 +57,5 @@ cdef class Probe:
     cdef int _submit(self) noexcept nogil
     cdef int _push_frame(self) noexcept nogil
     cdef int _read_session(self, probe_stream_t* s, session_t* session, uint64_t* at_ns) noexcept nogil
+    cdef ssize_t _read_client(self, uint8_t* place, size_t room) noexcept nogil
     cdef int _read_frames(self, uint64_t* at_ns) noexcept nogil

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.native.session import Session
+from gateway.native.sharedstream import SharedStream
 
 class Probe:
     def __init__(
@@ -17,6 +18,7 @@ class Probe:
         fields: bytes,
         execution: bytes,
         client_session: Session | None = None,
+        shared: SharedStream | None = None,
     ) -> None: ...
     def measure(
         self, times: NDArray[np.uint64], *, interval_ns: int = 0, pause_ns: int = 0, wait: str = "spin"

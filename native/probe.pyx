@@ -17,6 +17,7 @@ from .parser cimport message_t
 from .record cimport record_header_t
 from .session cimport (SEND_OK, SESSION_READY, Session, session_on_bytes, session_on_timer, session_send_application,
                        session_t, session_tx_consume, session_tx_peek)
+from .sharedstream cimport SharedStream, shared_must_wake_reader, shared_read, shared_sleep, shared_write
 from .spin cimport spin_clock_ns, spin_read
 
 from .floors import WAITS
@@ -62,13 +63,14 @@ cdef void count_message(void* context, session_t* session, const message_t* mess
 cdef class Probe:
     """Measures through two connected non-blocking sockets: `broker_fd` of a logged-on `session`, and `client_fd`.
 
-    `client_fd` is logged in and speaks frames of the client protocol, or, with `client_session`, FIX. `fields` are an
-    order's, without ClOrdID (11); `execution` are those of the answer to each. Raises ValueError.
+    `client_fd` is logged in and speaks frames of the client protocol, or, with `client_session`, FIX; with `shared` it
+    wakes, and the frames are there. `fields` are an order's, without ClOrdID (11); `execution` are those of the answer
+    to each. Raises ValueError.
     """
 
     def __cinit__(self, Session session not None, int client_fd, int broker_fd, *, uint16_t index,
                   bytes prefix not None, bytes fields not None, bytes execution not None,
-                  Session client_session=None):
+                  Session client_session=None, SharedStream shared=None):
         cdef frame_header_t header
         cdef bytes head = b"\x01D11=" + prefix
         cdef bytes body = head + b"0" * DIGITS + b"\x01" + fields
@@ -88,6 +90,7 @@ cdef class Probe:
         self.execution_length = <uint32_t>len(execution)
         self.session = session
         self.client_session = client_session
+        self.shared = shared
         listen_to(session, &self.orders_seen)
         if client_session is not None:
             listen_to(client_session, &self.executions_read)
@@ -120,6 +123,9 @@ cdef class Probe:
         run.times = &times[0, 0]
         run.interval_ns = interval_ns
         run.pause_ns = pause_ns
+        self.asleep = how == WAITS["block"]
+        if self.shared is not None and self.asleep:
+            shared_sleep(&self.shared.stream)
         with nogil:
             failed = self._run(&run, how)
         if failed:
@@ -244,14 +250,20 @@ cdef class Probe:
         return 0
 
     cdef int _push_frame(self) noexcept nogil:
+        cdef uint8_t wakeup = 0
         cdef ssize_t size
         if self.client_session is not None:
             flush(&self.client_session.state, self.client.fd)
             return 0
         if self.frame_sent == self.frame_length:
             return 0
-        size = c_send(self.client.fd, self.frame + self.frame_sent, self.frame_length - self.frame_sent,
-                      MSG_NOSIGNAL | MSG_DONTWAIT)
+        if self.shared is not None:
+            size = shared_write(&self.shared.stream, self.frame + self.frame_sent, self.frame_length - self.frame_sent)
+            if shared_must_wake_reader(&self.shared.stream):
+                c_send(self.client.fd, &wakeup, 1, MSG_NOSIGNAL | MSG_DONTWAIT)
+        else:
+            size = c_send(self.client.fd, self.frame + self.frame_sent, self.frame_length - self.frame_sent,
+                          MSG_NOSIGNAL | MSG_DONTWAIT)
         if size < 0:
             return 0 if errno == EAGAIN or errno == EINTR else FAILED_CLOSED
         self.frame_sent += <uint32_t>size
@@ -271,9 +283,22 @@ cdef class Probe:
         flush(session, s.fd)
         return 0
 
+    cdef ssize_t _read_client(self, uint8_t* place, size_t room) noexcept nogil:
+        cdef uint8_t wakeups[64]
+        cdef ssize_t size
+        if self.shared is None:
+            return spin_read(self.client.fd, place, room)
+        size = shared_read(&self.shared.stream, place, room)
+        if size == 0 and self.asleep:
+            size = spin_read(self.client.fd, wakeups, sizeof(wakeups))
+            if size >= 0:
+                shared_sleep(&self.shared.stream)
+                size = shared_read(&self.shared.stream, place, room)
+        return size
+
     cdef int _read_frames(self, uint64_t* at_ns) noexcept nogil:
         cdef probe_stream_t* s = &self.client
-        cdef ssize_t size = spin_read(s.fd, s.bytes + s.filled, PROBE_BUFFER_BYTES - s.filled)
+        cdef ssize_t size = self._read_client(s.bytes + s.filled, PROBE_BUFFER_BYTES - s.filled)
         cdef const frame_header_t* header
         cdef size_t used = 0
         cdef ssize_t length

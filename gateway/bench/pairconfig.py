@@ -16,7 +16,7 @@ from gateway.demo.world import free_ports, write_secret
 from gateway.errors import ConfigError
 
 SENDER, TARGET, OMS, BEGIN_STRING, CLIENT = "GATEWAY", "BROKER", "OMS", "FIX.4.4", "bench"
-WAYS = ("tcp", "fix")  # in which a client's orders come in
+WAYS = ("shm", "tcp", "fix")  # in which a client's orders come in
 REACTORS = ("busy-poll", "epoll")
 MODES = ("async", "sync")
 HEARTBEAT_S = 3600  # a pair that is not being measured is stopped, and must not be missed
@@ -57,6 +57,7 @@ data_dir = "node-{name}"
 replication = [{udp}]
 tripwire = "{trip}"
 clients = "{clients}"
+shared_clients = "{name}.sock"
 control = "{control}"
 {listen}reactor = "{reactor}"
 cpu = {cpu}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from gateway.native.floors import COLUMNS
 from gateway.native.journal import Journal
 from gateway.native.probe import Probe
 from gateway.native.session import Session
+from gateway.native.sharedstream import SharedStream
 
 START_TIMEOUT_S = 30.0
 POLL_S = 0.01
@@ -76,9 +78,15 @@ def probed_pair(directory: Path, spec: PairSpec, cores: Cores | None = None) -> 
         stack.enter_context(broker)
         session = _session("acceptor", TARGET, SENDER)
         client_session = _session("initiator", OMS, SENDER) if spec.way == "fix" else None
-        client = stack.enter_context(_at_the_door(places) if client_session else _logged_in(places))
+        shared = None
+        if spec.way == "shm":
+            client, shared = _in_shared_memory(places)
+        else:
+            client = _at_the_door(places) if client_session else _logged_in(places)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        stack.enter_context(client)
+        broker.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for sock in (client, broker):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setblocking(False)
         probe = Probe(
             session,
@@ -89,6 +97,7 @@ def probed_pair(directory: Path, spec: PairSpec, cores: Cores | None = None) -> 
             fields=ORDER_FIELDS,
             execution=EXECUTION,
             client_session=client_session,
+            shared=shared,
         )
         pair = ProbedPair(probe, places, cores, wait, pids)
         pair.settle()
@@ -136,11 +145,32 @@ def _logged_in(places: PairPlaces) -> socket.socket:
     """The client's connection to the primary, by the client protocol."""
     client = socket.create_connection((LOOPBACK, places.clients["a"]))
     client.sendall(wire.login(CLIENT, b""))
-    frames, _ = wire.decode(client.recv(4096))
-    if not isinstance(frames[0], wire.Welcome):
-        client.close()
-        raise GatewayError(f"node a is not primary: {frames[0]!r}")
+    _check_welcome(client.recv(4096))
     return client
+
+
+def _check_welcome(answer: bytes) -> None:
+    frames, _ = wire.decode(answer)
+    if not isinstance(frames[0], wire.Welcome):
+        raise GatewayError(f"node a is not primary: {frames[0]!r}")
+
+
+def _in_shared_memory(places: PairPlaces) -> tuple[socket.socket, SharedStream]:
+    """The same in the primary's memory."""
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(START_TIMEOUT_S)
+    client.connect(str(places.directory / "a.sock"))
+    _, (descriptor, *_), _, _ = socket.recv_fds(client, 1, 1)
+    stream = SharedStream(descriptor)
+    os.close(descriptor)
+    stream.sleep()
+    stream.write(wire.login(CLIENT, b""))
+    if stream.must_wake_reader():
+        client.send(b"\0")
+    client.recv(1)
+    place = bytearray(4096)
+    _check_welcome(bytes(place[: stream.read_into(place)]))
+    return client, stream
 
 
 def _at_the_door(places: PairPlaces) -> socket.socket:
