@@ -33,6 +33,7 @@ from gateway.node.incident import Incident, IncidentRecorder
 from gateway.node.latency import StageHistogram, read_stages
 from gateway.node.logons import Logons
 from gateway.node.notes import log_note
+from gateway.node.placement import check_core, freeze_memory, leave_core, take_core
 from gateway.node.registrar import Registrar
 from gateway.node.sessiontimes import Step
 from gateway.node.sharedclients import SharedClients
@@ -73,7 +74,9 @@ class NodeProcess:
     def __init__(self, config: Config, node: str) -> None:
         self._config = config
         self._name = node
-        _check_cpu(config.node[node].cpu, f"node.{node}.cpu")  # type: ignore[index]
+        cpu = config.node[node].cpu  # type: ignore[index]
+        check_core(cpu, f"node.{node}.cpu")
+        leave_core(cpu)  # before there are other threads
         self._assembly: Assembly = assemble(config, node)
         self._session_names = [session.name for session in config.session]
         self._incidents = IncidentRecorder(node, self._session_names)
@@ -158,6 +161,7 @@ class NodeProcess:
 
     async def _main(self) -> None:
         loop = asyncio.get_running_loop()
+        section = self._config.node[self._name]  # type: ignore[index]
         self._stopped = asyncio.Event()
         assembly = self._assembly
         flusher = Flusher(
@@ -167,7 +171,6 @@ class NodeProcess:
             on_error=lambda text: loop.call_soon_threadsafe(self._journal_failed, text),
         )
         self._registrar = Registrar(self._open_register(), self._answer_register)
-        section = self._config.node[self._name]  # type: ignore[index]
         control = ControlServer(self, section.control, section.control_token_file)
         day_change = DayChange(self._config, self._take_step)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -185,6 +188,7 @@ class NodeProcess:
             aside.append(asyncio.create_task(self._watch_receivers(assembly.feeder)))
         if self._shared_clients is not None:
             aside.append(asyncio.create_task(self._shared_clients.serve()))
+        freeze_memory()
         log.info("started", node=self._name, pid=os.getpid(), last_lsn=assembly.journal.last_lsn)
         try:
             await self._stopped.wait()
@@ -221,9 +225,7 @@ class NodeProcess:
         )
 
     def _run_reactor(self) -> None:
-        cpu = self._config.node[self._name].cpu  # type: ignore[index]
-        if cpu is not None:
-            os.sched_setaffinity(0, {cpu})  # of this thread
+        take_core(self._config.node[self._name].cpu)  # type: ignore[index]
         self._assembly.reactor.run()
 
     async def _watch_receivers(self, feeder: Feeder) -> None:
@@ -346,19 +348,6 @@ class NodeProcess:
     def _take_step(self, index: int, step: Step) -> None:
         log.info("schedule", session=self._session_names[index], step=step.order.name.lower())
         self._assembly.reactor.command(ReactorCommand.SESSION, a=step.order, session=index, value_a=step.value)
-
-
-def _check_cpu(cpu: int | None, key: str) -> None:
-    """Raises GatewayError if nothing may run on that core: the reactor's thread would die, and the process not."""
-    allowed = os.sched_getaffinity(0)
-    if cpu is None:
-        return
-    try:
-        os.sched_setaffinity(0, {cpu})
-    except OSError as error:
-        cores = ", ".join(map(str, sorted(allowed)))
-        raise GatewayError(f"{key}: cannot run on core {cpu}: {error.strerror}; there are: {cores}") from None
-    os.sched_setaffinity(0, allowed)
 
 
 def unfit_text(note: Note, config: Config) -> str:

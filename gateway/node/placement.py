@@ -1,0 +1,43 @@
+"""Where a node's threads run: the reactor on the core that the configuration gives it, all others elsewhere.
+
+Whatever shares the reactor's core delays orders: the control thread, the flusher, and the pools of threads that
+libraries start. A thread inherits the cores of the one that starts it.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+
+from gateway.errors import GatewayError
+
+
+def check_core(cpu: int | None, key: str) -> None:
+    """Raises GatewayError if nothing may run on that core: the reactor's thread would die, and the process not."""
+    if cpu is None:
+        return
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {cpu})
+    except OSError as error:
+        cores = ", ".join(map(str, sorted(allowed)))
+        raise GatewayError(f"{key}: cannot run on core {cpu}: {error.strerror}; there are: {cores}") from None
+    os.sched_setaffinity(0, allowed)
+
+
+def take_core(cpu: int | None) -> None:
+    """This thread runs on that core alone, and no other thread of the node does."""
+    if cpu is not None:
+        os.sched_setaffinity(0, {cpu})
+
+
+def leave_core(cpu: int | None) -> None:
+    """This thread, and those that it starts, run on the other cores, if there are any."""
+    if cpu is not None and (others := os.sched_getaffinity(0) - {cpu}):
+        os.sched_setaffinity(0, others)
+
+
+def freeze_memory() -> None:
+    """What is there after the start stays: the collector need not look at it again, in a takeover of all moments."""
+    gc.collect()
+    gc.freeze()
