@@ -6,6 +6,7 @@ libraries start. A thread inherits the cores of the one that starts it.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 
@@ -32,9 +33,12 @@ def take_core(cpu: int | None) -> None:
 
 
 def leave_core(cpu: int | None) -> None:
-    """This thread, and those that it starts, run on the other cores, if there are any."""
-    if cpu is not None and (others := os.sched_getaffinity(0) - {cpu}):
-        os.sched_setaffinity(0, others)
+    """All threads that there are, and those that they start, run on the other cores, if there are any."""
+    if cpu is None or not (others := os.sched_getaffinity(0) - {cpu}):
+        return
+    for thread in os.listdir("/proc/self/task"):
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            os.sched_setaffinity(int(thread), others)
 
 
 def freeze_memory() -> None:

@@ -76,7 +76,7 @@ class NodeProcess:
         self._name = node
         cpu = config.node[node].cpu  # type: ignore[index]
         check_core(cpu, f"node.{node}.cpu")
-        leave_core(cpu)  # before there are other threads
+        leave_core(cpu)
         self._assembly: Assembly = assemble(config, node)
         self._session_names = [session.name for session in config.session]
         self._incidents = IncidentRecorder(node, self._session_names)
