@@ -11,7 +11,7 @@ from typing import NamedTuple
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
-from .bytescan cimport digits_value, field_ends32, load_u32le, load_u64, lowest_bit, scan_block
+from .bytescan cimport clock_digits, digits_value, field_ends32, load_u32le, load_u64, lowest_bit, scan_block
 from .fieldscan cimport FIELDSCAN_RUN_BYTES, fieldscan_run, fieldscan_run_wider, fieldscan_supported
 from .tags cimport SOH, TAG_CHECK_SUM, TAG_MSG_SEQ_NUM, TAG_MSG_TYPE, data_tag_after
 
@@ -22,6 +22,7 @@ cdef enum:
     BLOCK_BYTES = 64
     HEAD_BYTES = 40              # 8= and 9= are over by byte 32; a word is read from there
     MAX_DIGITS = 18              # of a number that fits in 63 bits
+    SECONDS_BYTES = 17           # YYYYMMDD-HH:MM:SS
     PLAIN_TAGS = 10000           # fieldscan reads tags of up to 4 digits
 
 cdef extern from * nogil:
@@ -208,31 +209,48 @@ cdef int64_t field_decimal_e8(const message_t* message, const field_t* field, bi
 
 cdef uint64_t field_utc_timestamp(const message_t* message, const field_t* field) noexcept nogil:
     cdef const uint8_t* p = message.data + field.offset
-    cdef uint32_t year, month, day, hour, minute, second, i
-    cdef uint64_t fraction = 0
-    cdef uint64_t unit = 1000000000
-    if field.length < 17 or p[8] != c'-' or p[11] != c':' or p[14] != c':':
+    cdef uint32_t year, month, day
+    cdef uint32_t hour = 0
+    cdef uint32_t minute = 0
+    cdef uint32_t second = 0
+    cdef int64_t date
+    cdef int64_t fraction = 0
+    if field.length < SECONDS_BYTES or p[8] != c'-' or not clock_digits(load_u64(p + 9), &hour, &minute, &second):
         return 0
-    if not (all_digits(p, 8) and all_digits(p + 9, 2) and all_digits(p + 12, 2) and all_digits(p + 15, 2)):
-        return 0
-    year = (p[0] - 48) * 1000 + (p[1] - 48) * 100 + (p[2] - 48) * 10 + (p[3] - 48)
-    month = (p[4] - 48) * 10 + (p[5] - 48)
-    day = (p[6] - 48) * 10 + (p[7] - 48)
-    hour = (p[9] - 48) * 10 + (p[10] - 48)
-    minute = (p[12] - 48) * 10 + (p[13] - 48)
-    second = (p[15] - 48) * 10 + (p[16] - 48)
-    if not (year >= 1970 and 1 <= month <= 12 and 1 <= day <= days_in_month(year, month)
+    date = digits_value(load_u64(p), 8)
+    year = <uint32_t>(date // 10000)
+    month = <uint32_t>(date // 100 % 100)
+    day = <uint32_t>(date % 100)
+    if not (date >= 0 and year >= 1970 and 1 <= month <= 12 and 1 <= day <= days_in_month(year, month)
             and hour < 24 and minute < 60 and second <= 60):
         return 0
-    if field.length > 17:
-        if p[17] != c'.' or field.length == 18 or field.length > 27:
+    if field.length > SECONDS_BYTES:
+        fraction = fraction_ns(p, field.length) if p[SECONDS_BYTES] == c'.' else -1
+        if fraction < 0:
             return 0
-        for i in range(18, field.length):
-            if p[i] < c'0' or p[i] > c'9':
-                return 0
-            unit //= 10
-            fraction += (p[i] - 48) * unit
     return (days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second) * 1000000000 + fraction
+
+
+cdef inline int64_t fraction_ns(const uint8_t* p, uint32_t length) noexcept nogil:
+    """1 to 9 digits at the end of a UTCTimestamp of `length` bytes, as ns; -1: something else."""
+    cdef uint32_t digits = length - SECONDS_BYTES - 1
+    cdef int64_t value
+    cdef uint32_t _i
+    if digits == 3:                    # the word ends where the value does: what is behind it may not be ours to read
+        value = digits_value(load_u64(p + length - 8) >> 40, 3)
+        return value * 1000000 if value >= 0 else -1
+    if digits == 0 or digits > 9:
+        return -1
+    value = digits_value(load_u64(p + length - 8) >> (64 - 8 * min(digits, 8)), min(digits, 8))
+    if digits == 9:
+        if value < 0 or not c'0' <= p[SECONDS_BYTES + 1] <= c'9':
+            return -1
+        return (p[SECONDS_BYTES + 1] - c'0') * <int64_t>100000000 + value
+    if value < 0:
+        return -1
+    for _i in range(digits, 9):
+        value *= 10
+    return value
 
 
 # --- framing --------------------------------------------------------------------------------------------------------
@@ -520,14 +538,6 @@ cdef uint32_t resynchronise(const uint8_t* data, size_t size) noexcept nogil:
             return <uint32_t>i
         i += 1
     return <uint32_t>size
-
-
-cdef inline bint all_digits(const uint8_t* p, uint32_t count) noexcept nogil:
-    cdef uint32_t i
-    for i in range(count):
-        if p[i] < c'0' or p[i] > c'9':
-            return 0
-    return 1
 
 
 cdef inline uint32_t days_in_month(uint32_t year, uint32_t month) noexcept nogil:

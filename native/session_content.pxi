@@ -3,12 +3,13 @@
 
 cdef void take_in_sequence(session_t* s, const message_t* m) noexcept nogil:
     cdef uint32_t kind = m.msg_type
-    if is_poss_dup(m) and not original_time_is_right(s, m):
+    cdef bint poss_dup = is_poss_dup(m)
+    if poss_dup and not original_time_is_right(s, m):
         return
     if not content_is_right(s, m):
         return
     if not is_session_message(kind):
-        take_application(s, m)
+        take_application(s, m, poss_dup)
     elif kind == MSG_HEARTBEAT:
         append_in(s, m, m.seq + 1, 0)
         take_heartbeat(s, m)
@@ -78,12 +79,12 @@ cdef bint original_time_is_right(session_t* s, const message_t* m) noexcept nogi
     return 1
 
 
-cdef void take_application(session_t* s, const message_t* m) noexcept nogil:
+cdef void take_application(session_t* s, const message_t* m, bint poss_dup) noexcept nogil:
     cdef uint32_t client = 0
     cdef const record_header_t* record
     if s.hooks.route is not NULL:
         client = s.hooks.route(s.hooks.context, s, m)
-    record = append_in_for(s, m, m.seq + 1, FLAG_APPLICATION | (FLAG_POSS_DUP if is_poss_dup(m) else 0), client)
+    record = append_in_for(s, m, m.seq + 1, FLAG_APPLICATION | (FLAG_POSS_DUP if poss_dup else 0), client)
     if record is not NULL and s.hooks.on_message is not NULL:
         s.hooks.on_message(s.hooks.context, s, m, record)
 

@@ -114,3 +114,17 @@ def test_a_header_that_is_too_long_is_refused():
         Template(b"FIX.4.4", IDS, 4)
     with pytest.raises(ValueError, match="does not fit"):
         Template(b"FIX.4.4", IDS).encode(b"x" * 9, 1, 0)
+
+
+@pytest.mark.parametrize("digits", range(1, 20))
+def test_a_number_of_any_length_is_written(digits):
+    template = Template(b"FIX.4.4", b"49=S\x0156=T\x01")
+    for seq in (10 ** (digits - 1), 10**digits - 1, min(10**digits, 2**64 - 1)):
+        assert f"\x0134={seq}\x0152=".encode() in template.encode(b"0", seq, 10**18)
+
+
+@pytest.mark.parametrize("length", [0, *range(100, 140)])
+def test_the_checksum_covers_a_body_of_any_length(length):
+    template = Template(b"FIX.4.4", b"49=S\x0156=T\x01")
+    message = template.encode(b"D", 7, 10**18, b"58=" + b"\xff" * length + b"\x01")
+    assert int(message[-4:-1]) == sum(message[:-7]) % 256

@@ -256,6 +256,23 @@ def test_a_timestamp_is_read_to_the_digit(moment, digits):
     assert utc_timestamp_ns(text.encode()) == expected
 
 
+@given(st.integers(1, 9), st.data())
+def test_a_fraction_of_any_number_of_digits_is_read(digits, data):
+    fraction = data.draw(st.integers(0, 10**digits - 1))
+    value = f"20240101-00:00:00.{fraction:0{digits}d}".encode()
+    assert utc_timestamp_ns(value) - utc_timestamp_ns(b"20240101-00:00:00") == fraction * 10 ** (9 - digits)
+
+
+@given(st.integers(0, 26), st.integers(0, 255), st.integers(1, 9))
+def test_another_byte_anywhere_in_a_timestamp_is_told(place, byte, digits):
+    good = b"20240101-00:00:00." + b"0" * digits
+    place = min(place, len(good) - 1)
+    changed = good[:place] + bytes([byte]) + good[place + 1 :]
+    separator = place in (8, 11, 14, 17)
+    if changed != good and (separator or not 0x30 <= byte <= 0x39):
+        assert utc_timestamp_ns(changed) == 0
+
+
 @pytest.mark.parametrize(
     "value",
     [
