@@ -12,7 +12,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from .bytescan cimport clock_digits, digits_value, field_ends32, load_u32le, load_u64, lowest_bit, scan_block
-from .fieldscan cimport FIELDSCAN_RUN_BYTES, fieldscan_run, fieldscan_run_wider, fieldscan_supported
+from .fieldscan cimport fieldscan_run, fieldscan_run_wider, fieldscan_supported
 from .tags cimport SOH, TAG_CHECK_SUM, TAG_MSG_SEQ_NUM, TAG_MSG_TYPE, data_tag_after
 
 cdef enum:
@@ -363,36 +363,20 @@ cdef inline bint index_plain(const uint8_t* data, uint32_t start, uint32_t end, 
                              uint32_t* total) noexcept nogil:
     """The same for plain fields that all fit, of which data[:limit] may be read; False when it cannot be done."""
     cdef uint32_t* out = <uint32_t*>message.fields
-    cdef uint32_t count = 0
     cdef uint32_t suspect = 0
-    cdef uint32_t stop
-    cdef uint32_t i
-    cdef int32_t more
+    cdef int32_t count
+    cdef int32_t i
     if wide == 16:
-        more = fieldscan_run_wider(data, start, end, out, message.field_capacity, suspects, &suspect, total)
-        if more < 0:
-            return False
-        count = <uint32_t>more
-        start = end
-    while start < end:
-        stop = end
-        if stop - start > <uint32_t>FIELDSCAN_RUN_BYTES:
-            stop = start + <uint32_t>FIELDSCAN_RUN_BYTES
-            while stop > start and data[stop - 1] != SOH:
-                stop -= 1
-            if stop == start:
-                return False
-        more = fieldscan_run(data, start, stop, limit, out + 3 * count, message.field_capacity - count, suspects,
-                             &suspect, total)
-        if more < 0:
-            return False
-        count += <uint32_t>more
-        start = stop
+        count = fieldscan_run_wider(data, start, end, out, message.field_capacity, suspects, &suspect, total)
+    else:
+        count = fieldscan_run(data, start, end, limit, out, message.field_capacity, suspects, &suspect, total)
+    if count < 0:
+        return False
     if suspect:
         for i in range(count):
             if data_tag_after(message.fields[i].tag):
                 return False
-    message.field_count = count
+    message.field_count = <uint32_t>count
     return True
 
 
