@@ -33,7 +33,10 @@ cdef extern from * nogil:
     /* SOH "10=" in front of the sum of a message, SOH behind it: the first of 8 bytes lowest. */
     #define TRAILER_FRAME 0x010000003D303101u
     #define TRAILER_MASK 0xFF000000FFFFFFFFu
+    /* From so many decimals to eight. */
+    static const long long DECIMAL_SCALES[9] = {100000000, 10000000, 1000000, 100000, 10000, 1000, 100, 10, 1};
     """
+    const int64_t DECIMAL_SCALES[9]
     uint64_t EVERY_EQUALS
     uint64_t LOW_BITS
     uint64_t HIGH_BITS
@@ -175,6 +178,7 @@ cdef int64_t field_decimal_e8(const message_t* message, const field_t* field, bi
     cdef uint32_t i = 0
     cdef uint32_t digits = 0
     cdef int64_t value = 0
+    cdef int64_t scale
     cdef int decimals = -1
     cdef bint negative = field.length > 0 and p[0] == c'-'
     ok[0] = 0
@@ -196,13 +200,10 @@ cdef int64_t field_decimal_e8(const message_t* message, const field_t* field, bi
         i += 1
     if digits == 0:
         return 0
-    if decimals < 0:
-        decimals = 0
-    while decimals < 8:
-        if value > <int64_t>900000000000000000:
-            return 0
-        value *= 10
-        decimals += 1
+    scale = DECIMAL_SCALES[decimals if decimals > 0 else 0]
+    if value > <int64_t>9000000000000000000 // scale:
+        return 0
+    value *= scale
     ok[0] = 1
     return -value if negative else value
 

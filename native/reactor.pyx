@@ -65,6 +65,10 @@ cdef extern from * nogil:
             missing = 1;
         }
     #endif
+    #ifdef SYS_epoll_wait
+        /* A look: not by the C library's function, which makes itself a point where threads can be cancelled. */
+        if (timeout_ns == 0) return (int)syscall(SYS_epoll_wait, epoll_fd, events, capacity, 0);
+    #endif
         return epoll_wait(epoll_fd, events, capacity, timeout_ns < 0 ? -1 : (int)((timeout_ns + 999999) / 1000000));
     }
     static void set_int_option(int fd, int level, int name, int value) {
