@@ -24,6 +24,7 @@ cdef enum stage:
 
 cdef enum:
     STAGE_SLOTS = 1 << 13        # orders whose stamps are kept: a power of two
+    STAGE_SESSIONS = 256         # as many as there may ever be in a pair
     STAGE_ANSWERS = 64           # answers on their way to clients: a power of two
     STAGE_SUB_BUCKETS = 32       # of each power of two: 3 % wide
     STAGE_BUCKETS = 37 * STAGE_SUB_BUCKETS     # up to 2**41 ns
@@ -55,7 +56,7 @@ cdef struct stages_t:
     uint64_t last_order_lsn
     uint64_t replicated_lsn                      # stamped up to here
     uint64_t released_lsn
-    uint64_t sent_lsn[64]                        # by session
+    uint64_t sent_lsn[STAGE_SESSIONS]            # by session
     uint64_t answers_head
     uint64_t answers_tail
     stage_answer_t answers[STAGE_ANSWERS]

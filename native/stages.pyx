@@ -47,7 +47,7 @@ cdef void stages_restart(stages_t* s, uint64_t last_lsn) noexcept nogil:
     memset(s.slots, 0, STAGE_SLOTS * sizeof(stage_slot_t))
     s.last_order_lsn = 0
     s.replicated_lsn = s.released_lsn = last_lsn
-    for i in range(64):
+    for i in range(STAGE_SESSIONS):
         s.sent_lsn[i] = last_lsn
     s.answers_head = s.answers_tail
 
