@@ -33,7 +33,6 @@ from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_t
 from .role cimport register_outcome, register_request_t, register_value_t, role_command
 from .sharedstream cimport (SHARED_BYTES, SHARED_RING_BYTES, shared_attach, shared_awake, shared_must_wake_reader,
                             shared_must_wake_writer, shared_read, shared_readable, shared_sleep, shared_write)
-from .stages cimport stages_arrive
 from .ticks cimport ticks_counter, ticks_kernel, ticks_read, ticks_start
 
 cdef extern from * nogil:
@@ -560,7 +559,6 @@ cdef class Reactor:
             self._session_gone(i, 0)
             return
         s.filled += <uint32_t>size
-        stages_arrive(&self.node.stages)
         stream_consume(s, node_on_session_bytes(self.node, i, s.rx, s.filled, &self.now))
 
     cdef void _session_write(self, uint16_t i) noexcept nogil:
@@ -719,7 +717,6 @@ cdef class Reactor:
         """Hands input to the node. While the node takes none, because the client does not read, none is read either."""
         cdef stream_t* s = &self.clients[slot]
         cdef bint stuck
-        stages_arrive(&self.node.stages)
         stream_consume(s, node_on_client_bytes(self.node, slot, s.rx, s.filled, &self.now))
         stuck = s.filled == s.rx_bytes
         if stuck != s.stuck and s.shared.memory is NULL:
@@ -992,7 +989,7 @@ cdef class Reactor:
         return epoll_ctl(self.epoll_fd, operation, fd, &event) == 0
 
     cdef void _read_clock(self) noexcept nogil:
-        ticks_read(&self.clock, &self.now.mono_ns, &self.now.wall_ns)
+        self.node.stages.arrived = ticks_read(&self.clock, &self.now.mono_ns, &self.now.wall_ns)
 
 
 # --- helpers ----------------------------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ cdef struct stage_answer_t:
 cdef struct stages_t:
     uint64_t (*clock)() noexcept nogil           # ticks; NULL: nothing is measured
     uint64_t ns_per_tick                         # 32.32 fixed point, set by the owner
-    uint64_t arrived                             # of the input in hand, set by the owner
+    uint64_t arrived                             # when the input in hand was turned to, set by the owner
     uint64_t checked
     uint64_t encoded
     uint64_t last_order_lsn
@@ -81,11 +81,6 @@ cdef void stages_answered(stages_t* s, uint64_t order_lsn, uint64_t lsn, uint32_
 cdef void stages_delivered(stages_t* s, uint32_t client, uint64_t before_lsn) noexcept nogil
 
 cdef dict stages_histograms(const stages_t* s)
-
-
-cdef inline void stages_arrive(stages_t* s) noexcept nogil:
-    if s.clock is not NULL:
-        s.arrived = s.clock()
 
 
 cdef inline void stages_check(stages_t* s) noexcept nogil:
