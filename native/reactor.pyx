@@ -109,7 +109,7 @@ cdef extern from * nogil:
         epoll_data_t data
     int EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP, EPOLLRDHUP, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL, EPOLL_CLOEXEC
     int EFD_NONBLOCK, EFD_CLOEXEC, SOCK_STREAM, SOCK_NONBLOCK, SOCK_CLOEXEC, MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_WR
-    int MSG_TRUNC, IPPROTO_TCP, TCP_NODELAY, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT
+    int MSG_TRUNC, IPPROTO_TCP, TCP_NODELAY, TCP_QUICKACK, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT
     cdef struct sockaddr:
         pass
     int epoll_create1(int)
@@ -663,6 +663,8 @@ cdef class Reactor:
             if s.fd >= 0:
                 self._client_gone(slot)
         elif s.shared.memory is NULL:
+            # What the client is told carries the acknowledgement; one of its own would go out before the order does.
+            set_int_option(s.fd, IPPROTO_TCP, TCP_QUICKACK, 0)
             s.filled += <uint32_t>size
             self._client_take(slot)
 
