@@ -32,6 +32,7 @@ COMMANDS = {
     "chaos": ("gateway.chaos.cli", "chaos", "Let faults loose on a pair of real processes."),
     "journal": ("gateway.journal.cli", "app", "Inspect, verify and export a journal."),
     "config": ("gateway.config.cli", "app", "Check and show a configuration."),
+    "bench": ("gateway.bench.cli", "bench", "Measure latencies on this host, beside the floor and other engines."),
     "doctor": ("gateway.doctor.cli", "doctor", "Check this host as a latency engineer would."),
 }
 HIDDEN = {

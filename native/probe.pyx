@@ -31,6 +31,7 @@ cdef extern from "hops.h" nogil:
         HOPS_OUT
         HOPS_SENT
     uint64_t HOPS_TIMEOUT_NS
+    void hops_punctual()
     void hops_idle(int wait, int one_fd, int other_fd, uint64_t limit_ns)
 
 cdef extern from "<errno.h>" nogil:
@@ -152,6 +153,7 @@ cdef class Probe:
         cdef uint64_t before, limit_ns
         cdef int failed
         self.orders_seen = self.executions_read = 0
+        hops_punctual()
         run.due_ns = now
         while run.taken < run.rows:
             before = run.out + run.taken

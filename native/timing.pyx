@@ -22,6 +22,12 @@ cdef extern from "sys/socket.h" nogil:
 
 cdef enum:
     ROUND_TRIP_TIMEOUT_NS = 1000000000
+    MAX_PATHS = 2
+
+cdef struct paths_t:
+    int count
+    int primary[MAX_PATHS]
+    int standby[MAX_PATHS]
 
 
 def measure_send(Session session not None, bytes body not None, uint32_t clordid_length, uint32_t count) -> array:
@@ -83,30 +89,41 @@ def measure_receive(Session session not None, bytes stream not None, uint32_t pi
     return <double>start
 
 
-def measure_round_trip(Sender sender not None, Receiver receiver not None, int primary_fd, int standby_fd,
-                       uint32_t payload_bytes, uint32_t count) -> array:
+def measure_round_trip(Sender sender not None, Receiver receiver not None, list primary_fds not None,
+                       list standby_fds not None, uint32_t payload_bytes, uint32_t count):
     """A record appended by the primary, sent, appended by the standby, acknowledged, the acknowledgement read; in ns.
 
-    Both sides take turns in one thread, over two connected UDP sockets. Raises RuntimeError after a second without
-    progress.
+    Two arrays: until the standby has it, and until the primary knows. Both sides take turns in one thread, over pairs
+    of connected UDP sockets, one for each path (at most two): every datagram goes over all of them. Raises RuntimeError
+    after a second without progress.
     """
+    cdef paths_t paths
+    cdef double[:] there
     cdef double[:] taken
-    cdef uint64_t start
+    cdef uint64_t start, there_ns
     cdef uint32_t i
     cdef int failed = 0
+    if not 0 < len(primary_fds) == len(standby_fds) <= MAX_PATHS:
+        raise ValueError("one or two paths, with a socket at each end")
+    paths.count = <int>len(primary_fds)
+    for i in range(<uint32_t>len(primary_fds)):
+        paths.primary[i], paths.standby[i] = primary_fds[i], standby_fds[i]
+    one_way = array("d", bytes(8 * count))
     result = array("d", bytes(8 * count))
-    taken = result
+    there, taken = one_way, result
     with nogil:
         for i in range(count):
+            there_ns = 0
             start = spin_clock_ns(CLOCK_MONOTONIC)
             append(sender, payload_bytes)
-            failed = exchange(sender, receiver, primary_fd, standby_fd, start)
+            failed = exchange(sender, receiver, &paths, start, &there_ns)
             if failed:
                 break
             taken[i] = <double>(spin_clock_ns(CLOCK_MONOTONIC) - start)
+            there[i] = <double>(there_ns - start)
     if failed:
         raise RuntimeError(f"record {i + 1} was not acknowledged within a second")
-    return result
+    return one_way, result
 
 
 cdef void append(Sender sender, uint32_t payload_bytes) noexcept nogil:
@@ -127,28 +144,35 @@ cdef void append(Sender sender, uint32_t payload_bytes) noexcept nogil:
     journal_commit(sender.sender.journal, record, payload_bytes)
 
 
-cdef int exchange(Sender sender, Receiver receiver, int primary_fd, int standby_fd, uint64_t start) noexcept nogil:
+cdef int exchange(Sender sender, Receiver receiver, const paths_t* paths, uint64_t start,
+                  uint64_t* there_ns) noexcept nogil:
     cdef uint8_t buffer[MAX_DATAGRAM_BYTES]
     cdef const datagram_header_t* header = NULL
     cdef instant_t now = instant_t(start, 0)
+    cdef uint64_t wanted = sender.sender.journal.last_lsn
     cdef size_t size
     cdef uint8_t node = 0
-    while sender.sender.views[1].received_lsn < sender.sender.journal.last_lsn:
+    cdef int path
+    while sender.sender.views[1].received_lsn < wanted:
         now.mono_ns = spin_clock_ns(CLOCK_MONOTONIC)
         if now.mono_ns - start > ROUND_TRIP_TIMEOUT_NS:
             return -1
         size = sender_poll(&sender.sender, &now, buffer, &node)
-        if size:
-            c_send(primary_fd, buffer, size, 0)
-        size = take(standby_fd, &receiver.channel.channel, buffer, &header)
-        if size:
-            receiver_on_datagram(&receiver.receiver, header, &now, ignore, NULL)
+        for path in range(paths.count if size else 0):
+            c_send(paths.primary[path], buffer, size, 0)
+        for path in range(paths.count):
+            size = take(paths.standby[path], &receiver.channel.channel, buffer, &header)
+            if size:
+                receiver_on_datagram(&receiver.receiver, header, &now, ignore, NULL)
+        if there_ns[0] == 0 and receiver.receiver.journal.last_lsn >= wanted:
+            there_ns[0] = spin_clock_ns(CLOCK_MONOTONIC)
         size = receiver_poll(&receiver.receiver, &now, buffer)
-        if size:
-            c_send(standby_fd, buffer, size, 0)
-        size = take(primary_fd, &sender.channel.channel, buffer, &header)
-        if size:
-            sender_on_datagram(&sender.sender, header, &now)
+        for path in range(paths.count if size else 0):
+            c_send(paths.standby[path], buffer, size, 0)
+        for path in range(paths.count):
+            size = take(paths.primary[path], &sender.channel.channel, buffer, &header)
+            if size:
+                sender_on_datagram(&sender.sender, header, &now)
     return 0
 
 

@@ -18,6 +18,8 @@ EXECUTION = (
 )
 WALL_NS = 1_795_244_400_123_456_789  # 2026-11-21
 
+VARIANTS = 64  # of a message whose values differ
+ENTRIES = 40
 _SYMBOLS = ("AAPL", "MSFT", "F", "GOOGL", "IBM", "BRK.B")
 
 
@@ -62,3 +64,20 @@ def _execution(chance: random.Random) -> str:
         f"151={chance.choice((0, quantity))}|14={quantity}|6={price}|60={_transact_time(chance)}|"
         f"30={chance.choice(('XNAS', 'XNYS', 'N'))}|58=filled at exchange {chance.choice('ABC')}|"
     )
+
+
+def snapshot() -> bytes:
+    """The body of a MarketDataSnapshotFullRefresh (35=W): long, with a repeating group."""
+    entries = b"".join(
+        b"269=%d\x01270=190.%02d\x01271=%d\x01290=%d\x01" % (entry % 2, entry, 100 * (entry + 1), entry // 2 + 1)
+        for entry in range(ENTRIES)
+    )
+    return b"262=REQUEST1\x0155=AAPL\x01268=%d\x01" % ENTRIES + entries
+
+
+BODIES = {  # message type and bodies, by what it is called
+    "heartbeat": (b"0", [b""]),
+    "order": (b"D", varied_orders(VARIANTS)),
+    "execution": (b"8", varied_executions(VARIANTS)),
+    "snapshot": (b"W", [snapshot()]),
+}

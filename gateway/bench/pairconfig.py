@@ -11,9 +11,9 @@ from typing import Any
 
 from gateway.bench.processes import LOOPBACK, Cores
 from gateway.config import Config
+from gateway.config.models import NodeName
 from gateway.config.section import Section
 from gateway.demo.world import free_ports, write_secret
-from gateway.errors import ConfigError
 
 SENDER, TARGET, OMS, BEGIN_STRING, CLIENT = "GATEWAY", "BROKER", "OMS", "FIX.4.4", "bench"
 WAYS = ("shm", "tcp", "fix")  # in which a client's orders come in
@@ -114,13 +114,10 @@ class PairPlaces:
         return self.directory / "pair.toml"
 
 
-def spec_of(config: Config, node: str, spec: PairSpec) -> PairSpec:
-    """`spec` with what the user's own configuration says of node `node`. Raises ConfigError."""
-    if node not in config.node:
-        raise ConfigError(f"--node: a or b, found {node!r}")
+def spec_of(config: Config, node: NodeName, spec: PairSpec) -> PairSpec:
+    """`spec` with what the user's own configuration says of node `node`."""
     own = config.node[node]
-    sessions = [session for session in config.session if session.role == "initiator"]
-    session = sessions[0]
+    session = next(session for session in config.session if session.role == "initiator")
     return replace(
         spec,
         paths=len(own.replication),

@@ -18,7 +18,17 @@ import orjson
 from numpy.typing import NDArray
 
 from gateway.bench.messages import CL_ORD_ID, EXECUTION, ORDER_FIELDS
-from gateway.bench.pairconfig import BEGIN_STRING, CLIENT, OMS, SENDER, TARGET, PairPlaces, PairSpec, write_pair
+from gateway.bench.pairconfig import (
+    BEGIN_STRING,
+    CLIENT,
+    HEARTBEAT_S,
+    OMS,
+    SENDER,
+    TARGET,
+    PairPlaces,
+    PairSpec,
+    write_pair,
+)
 from gateway.bench.processes import LOOPBACK, Cores, pinned, placed
 from gateway.errors import GatewayError
 from gateway.native import clientwire as wire
@@ -76,42 +86,54 @@ def probed_pair(directory: Path, spec: PairSpec, cores: Cores | None = None) -> 
         pids = [stack.enter_context(_node(places, node)) for node in ("a", "b")]
         broker, _ = _accepted(listener, places)
         stack.enter_context(broker)
-        session = _session("acceptor", TARGET, SENDER)
-        client_session = _session("initiator", OMS, SENDER) if spec.way == "fix" else None
+        session = probe_session("acceptor", TARGET, SENDER)
+        client_session = probe_session("initiator", OMS, SENDER) if spec.way == "fix" else None
         shared = None
         if spec.way == "shm":
             client, shared = _in_shared_memory(places)
         else:
             client = _at_the_door(places) if client_session else _logged_in(places)
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         stack.enter_context(client)
-        broker.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for sock in (client, broker):
-            sock.setblocking(False)
-        probe = Probe(
-            session,
-            client.fileno(),
-            broker.fileno(),
-            index=0,
-            prefix=CL_ORD_ID[:-9],
-            fields=ORDER_FIELDS,
-            execution=EXECUTION,
-            client_session=client_session,
-            shared=shared,
-        )
+        probe = probe_of(session, client, broker, client_session, shared)
         pair = ProbedPair(probe, places, cores, wait, pids)
         pair.settle()
         yield pair
 
 
-def _session(role: str, sender: str, target: str) -> Session:
+def probe_of(
+    session: Session,
+    client: socket.socket,
+    broker: socket.socket,
+    client_session: Session | None,
+    shared: SharedStream | None = None,
+) -> Probe:
+    """A probe between two connections, with the messages that all benchmarks use."""
+    for sock in (client, broker):
+        if sock.family == socket.AF_INET:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setblocking(False)
+    return Probe(
+        session,
+        client.fileno(),
+        broker.fileno(),
+        index=0,
+        prefix=CL_ORD_ID[:-9],
+        fields=ORDER_FIELDS,
+        execution=EXECUTION,
+        client_session=client_session,
+        shared=shared,
+    )
+
+
+def probe_session(role: str, sender: str, target: str) -> Session:
+    """A session of a probe's, connected, over a journal in memory."""
     session = Session(
         Journal.memory(max_sessions=1, max_seq=MAX_MESSAGES, segment_bytes=SEGMENT_BYTES),
         role=role,
         begin_string=BEGIN_STRING,
         sender_comp_id=sender,
         target_comp_id=target,
-        heartbeat_s=3600,
+        heartbeat_s=HEARTBEAT_S,
     )
     session.connected(time.monotonic_ns(), time.time_ns())
     return session
@@ -143,7 +165,7 @@ def _accepted(listener: socket.socket, places: PairPlaces) -> tuple[socket.socke
 
 def _logged_in(places: PairPlaces) -> socket.socket:
     """The client's connection to the primary, by the client protocol."""
-    client = socket.create_connection((LOOPBACK, places.clients["a"]))
+    client = _connected(places, places.clients["a"])
     client.sendall(wire.login(CLIENT, b""))
     _check_welcome(client.recv(4096))
     return client
@@ -175,7 +197,19 @@ def _in_shared_memory(places: PairPlaces) -> tuple[socket.socket, SharedStream]:
 
 def _at_the_door(places: PairPlaces) -> socket.socket:
     """The client's connection to the primary, for FIX."""
-    return socket.create_connection((LOOPBACK, places.listen["a"]))
+    return _connected(places, places.listen["a"])
+
+
+def _connected(places: PairPlaces, port: int) -> socket.socket:
+    """A connection to the primary, which may not listen yet."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            return socket.create_connection((LOOPBACK, port))
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise GatewayError(f"node a does not take clients:\n{_last_words(places)}") from None
+            time.sleep(POLL_S)
 
 
 def _in_sync(port: int) -> bool:
