@@ -1,16 +1,24 @@
 """A table of percentiles below pytest-benchmark's own: `distribution(name, nanoseconds)` adds a row to it."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pytest_benchmark.fixture import BenchmarkFixture
 from rich.console import Console
 from rich.table import Table
+
+from gateway.bench.registry import chosen
+from gateway.bench.scenario import Setting
 
 PERCENTILES = (50.0, 90.0, 99.0, 99.9, 100.0)
 _rows: list[tuple[str, NDArray[np.float64]]] = []
 
+ROUNDS = 5
+RATE = 10_000.0  # operations a second, where load is open-loop
+Measured = Callable[..., None]
 Distribution = Callable[[str, Sequence[float] | NDArray[np.float64]], None]
 
 
@@ -31,3 +39,18 @@ def pytest_terminal_summary() -> None:
     for name, values in _rows:
         table.add_row(name, f"{len(values):,}", *(f"{np.percentile(values, p) / 1e3:,.3f}" for p in PERCENTILES))
     Console(width=120).print(table)
+
+
+@pytest.fixture
+def measured(benchmark: BenchmarkFixture, distribution: Distribution, tmp_path: Path) -> Measured:
+    """Measures one subject of a scenario of `gateway bench`, in five rounds behind one another."""
+
+    def measure(scenario: str, subject: str = "gateway") -> None:
+        chosen_one = chosen([scenario])[0]
+        opened = next(one for one in chosen_one.subjects if one.name == subject)
+        with opened.open(Setting(tmp_path, chosen_one.operations, RATE)) as instrument:
+            rounds = [benchmark.pedantic(instrument.measure)] + [instrument.measure() for _ in range(ROUNDS - 1)]
+        for name in rounds[0].series:
+            distribution(f"{scenario}, {subject}: {name}", np.concatenate([one.series[name] for one in rounds]))
+
+    return measure

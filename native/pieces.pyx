@@ -13,7 +13,6 @@ from posix.time cimport CLOCK_MONOTONIC
 from .crc32c cimport crc32c
 from .orders cimport OrderTable, order_t, orders_by_client, orders_by_session, orders_insert
 from .journal cimport journal_at
-from .parser cimport MAX_MESSAGE_BYTES, PARSE_OK, field_t, message_t, parse_message
 from .record cimport record_header_t
 from .ring cimport Ring, ring_peek, ring_release, ring_write
 from .risk cimport Risk, risk_check, risk_on_order
@@ -27,49 +26,7 @@ cdef extern from "sys/socket.h" nogil:
 cdef enum:
     MAX_DATAGRAM = 9000
     MAX_PATHS = 2
-    MAX_FIELDS = 1024
     MAX_RING_MESSAGE = 4096
-
-
-def time_parse(list messages not None, uint32_t batches) -> array:
-    """Parse of each of `messages` (whole FIX messages) in turn; a batch is all of them. ns of one, for each batch.
-
-    Raises ValueError when one is not valid.
-    """
-    cdef bytes joined = b"".join(messages)
-    cdef const uint8_t* data = joined
-    cdef size_t size = len(joined)
-    cdef uint32_t count = <uint32_t>len(messages)
-    cdef field_t* index = <field_t*>malloc(MAX_FIELDS * sizeof(field_t))
-    cdef message_t message
-    cdef double[:] taken
-    cdef uint64_t start
-    cdef size_t at = 0
-    cdef uint32_t i
-    cdef int failed = 0
-    if index is NULL:
-        raise MemoryError
-    memset(&message, 0, sizeof(message))
-    message.fields = index
-    message.field_capacity = MAX_FIELDS
-    result = array("d", bytes(8 * batches))
-    taken = result
-    with nogil:
-        for i in range(batches):
-            at = 0
-            start = spin_clock_ns(CLOCK_MONOTONIC)
-            while at < size:
-                if parse_message(data + at, size - at, MAX_MESSAGE_BYTES, &message) != PARSE_OK:
-                    failed = 1
-                    break
-                at += message.consumed
-            taken[i] = <double>(spin_clock_ns(CLOCK_MONOTONIC) - start) / count
-            if failed:
-                break
-    free(index)
-    if failed or not count:
-        raise ValueError(f"byte {at} of the messages: not a FIX message")
-    return result
 
 
 def time_copy(bytes data not None, uint32_t batches, uint32_t batch) -> array:

@@ -32,7 +32,7 @@ def percentile_plot(scenario: ScenarioResult, series: str) -> str:
     axes.set_xscale("log")
     axes.set_xlabel("percentile")
     axes.set_xticks([100 / (100 - tick) for tick in TICKS], [f"{tick:g}" for tick in TICKS])
-    axes.minorticks_off()
+    axes.xaxis.minorticks_off()
     axes.legend(frameon=False)
     return _svg(figure, f"{scenario.scenario} {series} percentiles")
 
@@ -61,6 +61,8 @@ def stage_plot(scenario: ScenarioResult) -> str | None:
         return None
     figure, axes = _blank(scenario, "stages")
     _, factor = unit_of(scenario)
+    axes.set_yscale("linear")
+    axes.set_ylabel("")
     names = list(dict.fromkeys(stage for _, stages in staged for stage in stages))
     height = 0.8 / (2 * len(staged))
     for place, (subject, stages) in enumerate(staged):
@@ -69,8 +71,6 @@ def stage_plot(scenario: ScenarioResult) -> str | None:
             rows = np.arange(len(names)) + (2 * place + half) * height
             axes.barh(rows, values, height, label=f"{subject} p{percent:g}")
     axes.set_yticks(np.arange(len(names)) + 0.4 - height / 2, names)
-    axes.set_yscale("linear")
-    axes.set_ylabel("")
     axes.invert_yaxis()
     axes.set_xlabel(unit_of(scenario)[0])
     axes.legend(frameon=False)
@@ -100,11 +100,15 @@ def _over_time(subject: SubjectResult) -> tuple[list[float], list[float], list[f
 
 def _blank(scenario: ScenarioResult, title: str) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure  # noqa: PLC0415  (an optional package, and slow to import)
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter  # noqa: PLC0415
 
     figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.subplots()
     axes.set_title(title, loc="left", fontsize=10)
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.set_ylabel(unit_of(scenario)[0])
     axes.grid(True, which="major", alpha=0.3)
     for side in ("top", "right"):

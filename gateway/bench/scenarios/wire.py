@@ -90,7 +90,7 @@ def _pair(spec: PairSpec, scheduling: str) -> Opener:
     return opened
 
 
-def _floor(mode: str, scheduling: str, *, late_acks: bool = False) -> Opener:
+def _floor(way: str, mode: str, scheduling: str, *, late_acks: bool = False) -> Opener:
     @contextlib.contextmanager
     def opened(setting: Setting) -> Iterator[Instrument]:
         cores = _cores(setting, scheduling)
