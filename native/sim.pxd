@@ -72,7 +72,8 @@ cdef enum fault_kind:
     FAULT_SLOW_CLIENTS = 30        # node: long delays to and from clients
     FAULT_CLOSE = 31               # session: outside of its window, on both nodes
     FAULT_DAY_CHANGE = 32          # session: closed until all is settled, then it starts over on both sides
-    FAULTS = 33
+    FAULT_BROKER_RESET = 33        # session: SequenceReset-Reset to a higher number; param: how much higher
+    FAULTS = 34
 
 
 cdef enum seen_state:              # of the pair's protocol, for the coverage table

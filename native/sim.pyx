@@ -32,9 +32,9 @@ from .role cimport (CAUSE_NEW_LOG, COMMAND_ACCEPTED, COMMAND_ACT_ALONE, COMMAND_
                     register_request_t, register_value_t, role_command)
 from .segment cimport MIN_SEGMENT_BYTES
 from .session cimport (SESSION_DISCONNECTED, SESSION_READY, Session, session_closing, session_deadline,
-                       session_on_timer, session_reset, session_tx_consume, session_tx_peek)
+                       session_on_timer, session_reset, session_t, session_tx_consume, session_tx_peek)
 from .simbroker cimport (broker_ask_for_all, broker_drain, broker_idle, broker_init, broker_on_bytes,
-                         broker_on_connected, broker_on_disconnected, broker_t)
+                         broker_on_connected, broker_on_disconnected, broker_reset, broker_t)
 from .simclient cimport (SIM_CLOSING, SIM_CONNECTING, SIM_DOWN, SIM_STANDBY, simclient_init, simclient_new_order,
                          simclient_on_bytes, simclient_on_connected, simclient_on_disconnected, simclient_ping,
                          simclient_tell_positions, simclient_t)
@@ -815,8 +815,9 @@ cdef class World:
         cdef uint8_t greeting[GREETING_BYTES]
         cdef uint32_t size
         if c.kind == CONNECTION_CLIENT:
-            simclient_on_connected(&self.clients[c.other], c.node)
-            self._client_flush(c.other)
+            if self.clients[c.other].links[c.node].connection == at:     # else it has been given up meanwhile
+                simclient_on_connected(&self.clients[c.other], c.node)
+                self._client_flush(c.other)
             return
         if not s.up or not c.open[0]:
             return
@@ -1198,16 +1199,17 @@ cdef class World:
             self._act_alone(node)
         elif f.kind == FAULT_DISK_STALL:
             self.nodes[node].stalled_until = max(self.nodes[node].stalled_until, end)
-        elif f.kind >= FAULT_TAKEOVER:
+        elif FAULT_TAKEOVER <= f.kind <= FAULT_SOLO:
             self._command(node, f.kind)
             if f.kind == FAULT_SOLO:       # holds until the standby has left: the operator restarts it
                 queue_push(&self.net.queue, end, EVENT_CYCLE, 1 - node, 0, 0, NULL, 0)
                 queue_push(&self.net.queue, self.config.faults_end + self.config.heal_ns // 2, EVENT_CYCLE, 1 - node, 1,
                            0, NULL, 0)    # it left before the register answered: once more
         else:
-            self._broker_fault(f.kind, session, end)
+            self._broker_fault(f, session, end)
 
-    cdef void _broker_fault(self, uint8_t kind, uint16_t k, uint64_t end) noexcept nogil:
+    cdef void _broker_fault(self, const fault_t* f, uint16_t k, uint64_t end) noexcept nogil:
+        cdef uint8_t kind = f.kind
         cdef broker_t* b = &self.brokers[k]
         cdef instant_t now = self._broker_now()
         cdef uint8_t garbage[64]
@@ -1225,10 +1227,23 @@ cdef class World:
         elif kind == FAULT_BROKER_ASKS_ALL:
             broker_ask_for_all(b, &now)
             self._broker_turn(k)
+        elif kind == FAULT_BROKER_RESET:
+            if self._has_read_all(k):
+                broker_reset(b, f.param, &now)
+                self._broker_turn(k)
         else:
             for i in range(64):
                 garbage[i] = <uint8_t>random_below(&self.chance, 256)
             net_send(&self.net, b.connection, 1, garbage, 64)
+
+    cdef bint _has_read_all(self, uint16_t k) noexcept nogil:
+        """The primary has every message of the counterparty: what a reset passes over was never one."""
+        cdef simnode_t* primary = &self.nodes[self.cell.primary & 1]
+        cdef const session_t* session
+        if not primary.up or primary.n.sender.epoch != self.cell.epoch:
+            return 0
+        session = &primary.n.replica.sessions[k]
+        return session.state == SESSION_READY and session.next_in == self.brokers[k].session.next_out
 
     cdef void _damage(self, uint16_t i) noexcept nogil:
         """One bit of one record on the disk of a host that is down."""
@@ -1511,7 +1526,7 @@ FAULT_NAMES = ("kill", "power", "pause", "cut_path", "isolate", "cut_register", 
                "cut_clients", "tripwire", "bad_paths", "slow_register", "wall_jump", "drift", "broker_drop",
                "broker_mute", "broker_refuse", "broker_asks_all", "broker_garbage", "client_crash", "takeover",
                "switchover", "solo", "disk_stall", "slow_paths", "broker_deaf", "act_alone", "disk_full",
-               "bit_flip", "slow_broker", "slow_clients", "close", "day_change")
+               "bit_flip", "slow_broker", "slow_clients", "close", "day_change", "broker_reset")
 SEEN_NAMES = ("down", "starting", "joining", "following", "in sync", "candidate", "acked", "solo", "handing over",
               "fenced")
 SESSION_NAMES = ("disconnected", "logon awaited", "logon sent", "recovering", "ready", "logout sent", "stopped",

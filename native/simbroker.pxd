@@ -51,3 +51,5 @@ cdef void broker_drain(broker_t* b, const instant_t* now) noexcept nogil
 cdef bint broker_idle(const broker_t* b) noexcept nogil
 # A ResendRequest for everything, out of the blue. False: not ready.
 cdef bint broker_ask_for_all(broker_t* b, const instant_t* now) noexcept nogil
+# SequenceReset-Reset: its next number is `jump` higher than it would be. False: not ready.
+cdef bint broker_reset(broker_t* b, uint32_t jump, const instant_t* now) noexcept nogil

@@ -7,8 +7,9 @@ from libc.string cimport memcpy, memmove, memset
 from .instant cimport instant_t
 from .parser cimport message_t
 from .record cimport FLAG_APPLICATION, record_header_t, record_payload, record_payload_length
-from .session cimport (EVENT_REJECT_SENT, SEND_OK, SESSION_READY, session_event, session_on_bytes,
-                       session_on_connected, session_on_disconnected, session_send_application, session_t)
+from .session cimport (EVENT_REJECT_SENT, SEND_OK, SESSION_DISCONNECTED, SESSION_READY, session_event,
+                       session_on_bytes, session_on_connected, session_on_disconnected, session_send_application,
+                       session_set_seq, session_t)
 from .simtruth cimport (TRUE_CLORDID_BYTES, scan_tag, truth_clordid, truth_executed, truth_order_of, truth_processed,
                         truth_rejected_by_counterparty, truth_t)
 
@@ -120,3 +121,17 @@ cdef bint broker_idle(const broker_t* b) noexcept nogil:
 cdef bint broker_ask_for_all(broker_t* b, const instant_t* now) noexcept nogil:
     cdef const record_header_t* record = NULL
     return session_send_application(b.session, b"2", 1, b"7=1\x0116=0\x01", 9, 0, 0, 0, 0, now, &record) == SEND_OK
+
+
+cdef bint broker_reset(broker_t* b, uint32_t jump, const instant_t* now) noexcept nogil:
+    cdef const record_header_t* record = NULL
+    cdef char body[64]
+    cdef uint64_t number = b.session.next_out + 1 + jump
+    cdef uint32_t length = snprintf(body, sizeof(body), b"123=N\x0136=%llu\x01", <unsigned long long>number)
+    if b.session.state != SESSION_READY or session_send_application(
+            b.session, b"4", 1, <const uint8_t*>body, length, 0, 0, 0, 0, now, &record) != SEND_OK:
+        return 0
+    b.session.state = SESSION_DISCONNECTED       # where alone our session lets its numbers be set
+    session_set_seq(b.session, number, b.session.next_in, now)
+    b.session.state = SESSION_READY
+    return 1

@@ -18,6 +18,7 @@ MAX_KILL_STEPS = 60
 WALL_JUMP_ZERO = DRIFT_ZERO = 1_000_000
 MAX_WALL_JUMP_S = 100_000
 MAX_DRIFT_PPM = 200_000
+MAX_JUMP = 50  # of MsgSeqNum
 BOTH_PATHS = 2  # and the tripwire
 BOTH_PATHS_ONLY = 3
 TRIGGER_SEEN = 1  # as in native/sim.pxd
@@ -191,4 +192,6 @@ def _param(chance: random.Random, kind: str) -> int:
         return WALL_JUMP_ZERO + chance.randrange(-MAX_WALL_JUMP_S, MAX_WALL_JUMP_S)
     if kind == "drift":
         return DRIFT_ZERO + chance.randrange(-MAX_DRIFT_PPM, MAX_DRIFT_PPM)
+    if kind == "broker_reset":
+        return chance.randrange(MAX_JUMP)
     return 0
