@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from gateway.bench.capacity.catch_up import measure_catch_up
+from gateway.bench.capacity.resend import measure_resend
+from gateway.bench.capacity.start import measure_start
 from gateway.bench.capacity.throughput import measure_throughput
 
 SCALE = float(os.environ.get("CAPACITY_SCALE", "1"))
@@ -29,3 +32,15 @@ def _measure(benchmark: BenchmarkFixture, function: Callable[..., dict[str, floa
 def test_orders_a_second(benchmark: BenchmarkFixture, tmp_path: Path, mode: str, sessions: int, answered: bool) -> None:
     orders = int(1_000_000 * SCALE)
     _measure(benchmark, measure_throughput, tmp_path, orders=orders, sessions=sessions, mode=mode, answered=answered)
+
+
+def test_start_with_a_long_journal(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    _measure(benchmark, measure_start, tmp_path, records=int(1_000_000 * SCALE))
+
+
+def test_resend(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    _measure(benchmark, measure_resend, tmp_path, messages=int(100_000 * SCALE))
+
+
+def test_catch_up_of_a_standby(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    _measure(benchmark, measure_catch_up, tmp_path, records=int(1_000_000 * SCALE))

@@ -48,12 +48,15 @@ cdef class Load:
     cdef uint32_t out_head
     cdef uint32_t out_tail
     cdef uint8_t* run                # answers on their way to a socket
-    cdef uint64_t numbered           # orders made so far, over all runs
+    cdef readonly uint64_t numbered     # orders made so far, over all runs
     cdef uint64_t seen               # by the counterparties
     cdef uint64_t accepted           # told to the client
     cdef uint64_t executed           # told to the client
 
     cdef int _run(self, uint64_t last, uint32_t window) noexcept nogil
+    cdef uint64_t _first_number(self, int index) noexcept nogil
+    cdef int _one(self, uint64_t due_ns) noexcept nogil
+    cdef int _take_again(self, lane_t* lane, uint64_t seq, uint64_t last, uint64_t* resent) noexcept nogil
     cdef int _submit(self, uint64_t last, uint32_t window) noexcept nogil
     cdef int _read_client(self) noexcept nogil
     cdef int _read_lane(self, lane_t* lane) noexcept nogil

@@ -27,7 +27,13 @@ cdef extern from * nogil:
     #include <string.h>
     #include <sys/epoll.h>
     #include <sys/socket.h>
+    #include <time.h>
+    static void sleep_until(uint64_t mono_ns) {
+        struct timespec t = { (time_t)(mono_ns / 1000000000u), (long)(mono_ns % 1000000000u) };
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
+    }
     """
+    void sleep_until(uint64_t mono_ns)
     ctypedef union epoll_data_t:
         uint64_t u64
     cdef struct epoll_event:
@@ -71,11 +77,12 @@ cdef class Load:
     """Load through connected non-blocking sockets: the client's, logged in, and with `add` each session's counterparty.
 
     `fields` are an order's, without ClOrdID (11), which is `prefix` and nine digits. Order i goes to session i modulo
-    their number. `execution`: fields of the ExecutionReport that answers each order, with prefix and nine digits in it;
-    none: orders are not answered. Raises ValueError.
+    their number; `first` is the first one's number. `execution`: fields of the ExecutionReport that answers each order,
+    with prefix and nine digits in it; none: orders are not answered. Raises ValueError.
     """
 
-    def __cinit__(self, int client_fd, *, bytes prefix not None, bytes fields not None, bytes execution=b""):
+    def __cinit__(self, int client_fd, *, bytes prefix not None, bytes fields not None, bytes execution=b"",
+                  uint64_t first=0):
         cdef frame_header_t header
         cdef bytes head = b"\x01D11=" + prefix
         cdef bytes body = head + b"0" * DIGITS + b"\x01" + fields
@@ -99,6 +106,7 @@ cdef class Load:
                 raise ValueError("execution: no ClOrdID (11) with the prefix in it")
             self.execution_offset = <uint32_t>(at + 3 + len(prefix))
         self.sessions = []
+        self.numbered = self.seen = self.accepted = self.executed = first
         self.epoll_fd = epoll_create1(EPOLL_CLOEXEC)
         self.out = <uint8_t*>malloc(LOAD_BUFFER_BYTES)
         self.run = <uint8_t*>malloc(LOAD_BUFFER_BYTES)
@@ -159,8 +167,7 @@ cdef class Load:
         cdef uint64_t start = spin_clock_ns(CLOCK_MONOTONIC)
         cdef uint64_t cpu = spin_clock_ns(CLOCK_THREAD_CPUTIME_ID)
         for i in range(self.lane_count):
-            self.lanes[i].next_number = self.numbered + (i + self.lane_count - self.numbered % self.lane_count) \
-                % self.lane_count
+            self.lanes[i].next_number = self._first_number(i)
         with nogil:
             failed = self._run(self.numbered + count, window)
         if failed:
@@ -168,6 +175,97 @@ cdef class Load:
                                f"{self.accepted} accepted, {self.executed} executed")
         return {"orders": count, "elapsed_ns": spin_clock_ns(CLOCK_MONOTONIC) - start,
                 "load_cpu_ns": spin_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu}
+
+    def latencies(self, uint64_t[::1] taken not None, uint64_t interval_ns) -> None:
+        """Hands in an order every `interval_ns`, one at a time, and writes the ns until its counterparty has it, from the
+        moment at which it was due. This thread sleeps while it has nothing to do, so that it leaves its core to others.
+
+        Raises RuntimeError."""
+        cdef Py_ssize_t row
+        cdef int failed = 0
+        cdef uint64_t due
+        cdef int i
+        for i in range(self.lane_count):
+            self.lanes[i].next_number = self._first_number(i)
+        with nogil:
+            due = spin_clock_ns(CLOCK_MONOTONIC)
+            for row in range(taken.shape[0]):
+                due += interval_ns
+                sleep_until(due)
+                failed = self._one(due)
+                if failed:
+                    break
+                taken[row] = spin_clock_ns(CLOCK_MONOTONIC) - due
+        if failed:
+            raise RuntimeError(f"{FAILURES[failed]}: order {self.numbered}")
+
+    def ask_again(self, int index, uint64_t first_seq, uint64_t last_seq) -> dict:
+        """The counterparty of session `index` sends a ResendRequest for these MsgSeqNums, and reads until all have come
+        again, each order with PossDupFlag=Y or as gap fill. Raises RuntimeError when that does not happen.
+
+        Returns `resent` (messages), `elapsed_ns`, and `load_cpu_ns`.
+        """
+        cdef lane_t* lane = &self.lanes[index]
+        cdef int failed
+        cdef uint64_t start
+        cdef uint64_t cpu
+        cdef uint64_t resent = 0
+        request = b"7=%d\x0116=%d\x01" % (first_seq, last_seq)
+        self.sessions[index].send("2", request, spin_clock_ns(CLOCK_MONOTONIC), spin_clock_ns(CLOCK_REALTIME))
+        start = spin_clock_ns(CLOCK_MONOTONIC)
+        cpu = spin_clock_ns(CLOCK_THREAD_CPUTIME_ID)
+        with nogil:
+            failed = self._flush_lane(lane)
+            if failed == 0:
+                failed = self._take_again(lane, first_seq, last_seq, &resent)
+        if failed:
+            raise RuntimeError(f"{FAILURES[failed]}: {resent} messages came again")
+        return {"resent": resent, "elapsed_ns": spin_clock_ns(CLOCK_MONOTONIC) - start,
+                "load_cpu_ns": spin_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu}
+
+    cdef uint64_t _first_number(self, int index) noexcept nogil:
+        """Of the orders that are handed in from now on, the first that goes to this lane."""
+        return self.numbered + (index + self.lane_count - self.numbered % self.lane_count) % self.lane_count
+
+    cdef int _one(self, uint64_t due_ns) noexcept nogil:
+        """Hands in one order and returns once it is at its counterparty."""
+        cdef epoll_event events[EVENTS_PER_TURN]
+        cdef lane_t* lane = &self.lanes[self.numbered % self.lane_count]
+        cdef uint64_t seen = self.seen
+        cdef int failed = self._submit(self.numbered + 1, <uint32_t>-1)
+        while failed == 0 and self.seen == seen:
+            epoll_wait(self.epoll_fd, events, EVENTS_PER_TURN, WAIT_MS)
+            failed = self._read_lane(lane)
+            if spin_clock_ns(CLOCK_MONOTONIC) > due_ns + LOAD_TIMEOUT_NS:
+                return FAILED_TIMEOUT
+        return self._read_client() if failed == 0 else failed
+
+    cdef int _take_again(self, lane_t* lane, uint64_t seq, uint64_t last, uint64_t* resent) noexcept nogil:
+        cdef epoll_event events[EVENTS_PER_TURN]
+        cdef load_stream_t* s = &lane.stream
+        cdef uint64_t deadline = spin_clock_ns(CLOCK_MONOTONIC) + LOAD_TIMEOUT_NS
+        cdef size_t used
+        cdef int64_t length
+        cdef int more
+        while seq <= last:
+            more = fill(s)
+            if more < 0:
+                return FAILED_CLOSED
+            used = 0
+            while True:
+                length = whole_message(s.bytes + used, s.filled - used)
+                if length <= 0:
+                    break
+                seq = number_behind(s.bytes + used, <uint32_t>length, seq, resent)
+                if seq == 0:
+                    return FAILED_SEQUENCE
+                used += <size_t>length
+            use_up(s, used)
+            if not more:
+                epoll_wait(self.epoll_fd, events, EVENTS_PER_TURN, 1)
+            if spin_clock_ns(CLOCK_MONOTONIC) > deadline:
+                return FAILED_TIMEOUT
+        return 0
 
     cdef int _run(self, uint64_t last, uint32_t window) noexcept nogil:
         cdef epoll_event events[EVENTS_PER_TURN]
@@ -366,6 +464,20 @@ cdef int64_t whole_message(const uint8_t* data, uint32_t size) noexcept nogil:
         at += 1
     length += at + 1 + TRAILER_BYTES
     return length if at < size and length <= size else 0
+
+
+cdef uint64_t number_behind(const uint8_t* data, uint32_t length, uint64_t seq, uint64_t* resent) noexcept nogil:
+    """MsgSeqNum that follows a message that came again, if `seq` is its own; 0: it is not, or did not come again."""
+    cdef uint32_t header = min(length, <uint32_t>HEADER_SCAN_BYTES)
+    cdef const uint8_t* at = <const uint8_t*>memmem(data, header, b"\x0134=", 4)
+    cdef const uint8_t* end = data + length
+    if at is NULL or number_at(at + 4, end) != seq or memmem(data, header, b"\x0143=Y", 5) is NULL:
+        return 0
+    if memmem(data, header, b"\x0135=4", 5) is NULL:
+        resent[0] += 1
+        return seq + 1
+    at = <const uint8_t*>memmem(data, length, b"\x0136=", 4)
+    return number_at(at + 4, end) if at is not NULL else 0
 
 
 cdef uint64_t number_at(const uint8_t* p, const uint8_t* end) noexcept nogil:

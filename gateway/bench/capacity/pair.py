@@ -12,9 +12,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -30,6 +32,7 @@ CLIENT = "load"
 BEGIN_STRING, GATEWAY = "FIX.4.4", "GATEWAY"
 PREFIX = CL_ORD_ID[:-9]
 PAGE_KIB = 1024
+INDEX = {"a": 0, "b": 1}
 
 CONFIG = """\
 [pair]
@@ -110,6 +113,7 @@ class Pair:
     cores: tuple[int, int] = field(default_factory=_two_cores)
     listeners: list[socket.socket] = field(default_factory=list)
     counterparties: list[Session] = field(default_factory=list)
+    handed_in: int = 0
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -135,7 +139,7 @@ class Pair:
         """The configuration of both nodes."""
         return self.directory / "gateway.toml"
 
-    def start(self, node: str) -> None:
+    def start(self, node: str, niceness: int = 0) -> None:
         """Starts node a or b."""
         with (self.directory / f"{node}.log").open("ab") as log:
             self.processes[node] = subprocess.Popen(
@@ -143,6 +147,13 @@ class Pair:
                 stdout=log,
                 stderr=log,
             )
+        os.setpriority(os.PRIO_PROCESS, self.processes[node].pid, niceness)
+
+    def start_both(self) -> None:
+        """Starts node a, and node b once it will not be the primary."""
+        self.start("a")
+        wait_until(lambda: self.status("a").get("role") == "PRIMARY", "node a is primary", self.directory)
+        self.start("b")
 
     def stop(self, node: str) -> None:
         """Stops it in order, and waits."""
@@ -150,13 +161,30 @@ class Pair:
         if process is not None:
             process.terminate()
             process.wait(START_TIMEOUT_S)
+        for listener in self.listeners:
+            listener.setblocking(False)  # what it has left behind
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    listener.accept()[0].close()
 
-    def status(self, node: str) -> dict[str, object]:
+    def moment(self, node: str, wanted: Callable[[dict[str, Any]], bool]) -> float | None:
+        """Wall clock (s) at the first such line of its log."""
+        for line in (self.directory / f"{node}.log").read_bytes().splitlines():
+            if line.startswith(b"{") and wanted(entry := orjson.loads(line)):
+                return datetime.fromisoformat(entry["timestamp"]).timestamp()
+        return None
+
+    def last_lsn(self, node: str) -> int | None:
+        """End of its log; None when it does not answer."""
+        log = self.status(node).get("log")
+        return int(log["last_lsn"]) if log else None
+
+    def status(self, node: str) -> dict[str, Any]:
         """What its control API says; empty when it does not answer."""
         port = self.ports[3 if node == "a" else 7]
         try:
             with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/status", timeout=5) as answer:
-                status: dict[str, object] = orjson.loads(answer.read())
+                status: dict[str, Any] = orjson.loads(answer.read())
         except OSError:
             return {}
         return status
@@ -177,8 +205,11 @@ class Pair:
         return {kind: int(status[name].split()[0]) * PAGE_KIB for kind, name in kinds.items()}
 
     @contextlib.contextmanager
-    def load(self) -> Iterator[Load]:
-        """The client and the counterparties, once every session is ready and, in `sync`, the standby is in sync."""
+    def load(self, *, in_sync: bool = True) -> Iterator[Load]:
+        """The client and the counterparties, once every session is ready and the standby, if it runs, is in sync.
+
+        Without `in_sync` the standby is not waited for.
+        """
         with contextlib.ExitStack() as stack:
             brokers = []
             for listener, session in zip(self.listeners, self.counterparties, strict=True):
@@ -195,14 +226,23 @@ class Pair:
                 prefix=PREFIX,
                 fields=ORDER_FIELDS,
                 execution=EXECUTION if self.options.answered else b"",
+                first=self.handed_in,
             )
             for session, broker in zip(self.counterparties, brokers, strict=True):
                 load.add(session, broker.fileno())
-            self._until_ready(load)
+            alone = not in_sync or "b" not in self.processes
+            wait_until(
+                lambda: load.pump() and (alone or self.status("a").get("release") == "ACKED"),
+                "every session is ready and node b in sync",
+                self.directory,
+            )
             before = os.sched_getaffinity(0)
             os.sched_setaffinity(0, {self.cores[1]})
             stack.callback(os.sched_setaffinity, 0, before)
             yield load
+            self.handed_in = load.numbered
+            for session in self.counterparties:
+                session.disconnected(time.monotonic_ns(), time.time_ns())
 
     def close(self) -> None:
         """Stops all that runs."""
@@ -211,20 +251,13 @@ class Pair:
         for listener in self.listeners:
             listener.close()
 
-    def _until_ready(self, load: Load) -> None:
-        wanted = "ACKED" if "b" in self.processes else None
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not (load.pump() and (wanted is None or self.status("a").get("release") == wanted)):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"the pair is not ready after {START_TIMEOUT_S} s; logs are in {self.directory}")
-            time.sleep(0.001)
-
     def _logged_in(self) -> socket.socket:
         client = socket.create_connection((LOOPBACK, self.ports[2]), START_TIMEOUT_S)
-        client.sendall(wire.login(CLIENT, b""))
-        frames, _ = wire.decode(client.recv(1 << 16))
-        if not isinstance(frames[0], wire.Welcome):
-            raise RuntimeError(f"node a is not primary: {frames[0]!r}")
+        client.settimeout(START_TIMEOUT_S)
+        client.sendall(wire.login(CLIENT, b"", [(index, 0, wire.FROM_NOW) for index in range(self.options.sessions)]))
+        received = b""
+        while not any(isinstance(frame, wire.Welcome) for frame in wire.decode(received)[0]):
+            received += client.recv(1 << 16)  # STANDBY before it
         return client
 
     def _text(self) -> str:
@@ -252,13 +285,21 @@ class Pair:
         )
 
 
+def wait_until(condition: Callable[[], bool], what: str, directory: Path) -> None:
+    """Asks every millisecond. Raises TimeoutError."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not {what!r} after {START_TIMEOUT_S} s; logs are in {directory}")
+        time.sleep(0.001)
+
+
 @contextlib.contextmanager
 def running_pair(directory: Path, options: Options) -> Iterator[Pair]:
     """Both nodes started; everything is stopped at the end."""
     pair = Pair(directory, options)
     try:
-        for node in ("a", "b"):
-            pair.start(node)
+        pair.start_both()
         yield pair
     finally:
         pair.close()

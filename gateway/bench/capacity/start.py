@@ -1,0 +1,36 @@
+"""From starting both nodes to the first order at the counterparty, with a long journal."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from gateway.bench.capacity.pair import INDEX, Options, running_pair, wait_until
+from gateway.native.journal import Journal
+
+WINDOW = 4096
+RECORDS_PER_ORDER = 2  # the order, and the execution that answers it
+
+
+def measure_start(directory: Path, *, records: int = 1_000_000) -> dict[str, float]:
+    """Seconds until an order has reached the counterparty, with so many records and with none; of the journal's
+    opening alone."""
+    options = Options(answered=True, max_orders=max(1 << 20, records))
+    with running_pair(directory, options) as pair:
+        with pair.load() as load:
+            load.go(records // RECORDS_PER_ORDER, WINDOW)
+            wait_until(lambda: pair.last_lsn("a") == pair.last_lsn("b"), "node b has all", directory)
+        for node in ("b", "a"):
+            pair.stop(node)
+        opening = time.perf_counter()
+        with Journal.open(directory / "node-a" / "journal", node=INDEX["a"], pair_id=1) as journal:
+            opened = time.perf_counter() - opening
+            found = len(journal)
+        start = time.perf_counter()
+        for node in ("a", "b"):
+            pair.start(node)
+        with pair.load(in_sync=False) as load:
+            load.go(1, 1)
+            ready = time.perf_counter() - start
+        cpu = pair.cpu_seconds("a")
+    return {"records": found, "seconds": ready, "open_seconds": opened, "node_a_cpu_seconds": cpu}
