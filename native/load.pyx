@@ -177,8 +177,8 @@ cdef class Load:
                 "load_cpu_ns": spin_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu}
 
     def latencies(self, uint64_t[::1] taken not None, uint64_t interval_ns) -> None:
-        """Hands in an order every `interval_ns`, one at a time, and writes the ns until its counterparty has it, from the
-        moment at which it was due. This thread sleeps while it has nothing to do, so that it leaves its core to others.
+        """Hands in an order every `interval_ns`, one at a time, and writes the ns until its counterparty has it, from
+        the moment at which it was due. This thread sleeps while it has nothing to do, so that it leaves its core free.
 
         Raises RuntimeError."""
         cdef Py_ssize_t row

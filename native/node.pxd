@@ -101,7 +101,7 @@ cdef enum session_command:
 cdef struct client_name_t:
     uint8_t name[CREDENTIAL_BYTES]
     uint8_t token[CREDENTIAL_BYTES]     # zero-padded; all zero: none
-    uint64_t sessions                   # bit mask of the sessions it may use
+    bint sessions[MAX_SESSIONS]         # it may use this one
     bint unrouted
     bint over_fix                       # comes over a FIX session of its own, not by LOGIN
 

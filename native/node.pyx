@@ -55,7 +55,8 @@ from .role cimport (CAUSE_SWITCHOVER, COMMAND_NOT_STANDBY, RELEASE_ACKED, RELEAS
                     role_deadline, role_init, role_may_have_handed_over, role_on_command, role_on_handover,
                     role_on_log, role_on_peer, role_on_register, role_on_standby, role_on_timer, role_on_tripwire,
                     role_is_first_start, role_on_whole_log, role_take_request)
-from .roster cimport MAX_ROSTER_BYTES, ROSTER_FITS, roster_add_client, roster_add_session, roster_write
+from .roster cimport (MAX_ROSTER_BYTES, ROSTER_FITS, ROSTER_SESSIONS, roster_add_client, roster_add_session,
+                     roster_write)
 from .sender cimport (receiver_view_t, sender_deadline, sender_init, sender_on_datagram, sender_poll, sender_start,
                       sender_stop)
 from .session cimport (DISCONNECT_LOGON_REFUSED, EVENT_DISCONNECTED, EVENT_GAP_FILLED, EVENT_LOGGED_OUT, EVENT_READY,

@@ -113,7 +113,7 @@ cdef bint submission_of(node_t* n, uint16_t session, const record_header_t* reco
         s.session = route.session           # there its refusal is logged
         s.forbidden = 1
     else:
-        s.forbidden = not (n.names[s.client - 1].sessions >> s.session) & 1
+        s.forbidden = not n.names[s.client - 1].sessions[s.session]
     field = &message.fields[2]
     s.msg_type = message.data + field.offset
     s.msg_type_length = field.length

@@ -166,7 +166,7 @@ cdef void greet(node_t* n, client_t* c) noexcept nogil:
             c.closing = 1       # it reads too slowly to be told: it must not go on as if this node were primary
         return
     for i in range(n.replica.session_count):
-        if not n.names[c.client - 1].sessions & (<uint64_t>1 << i):
+        if not n.names[c.client - 1].sessions[i]:
             continue
         memset(&described, 0, sizeof(described))
         described.next_out = n.replica.sessions[i].next_out
@@ -200,7 +200,7 @@ cdef void take_submission(node_t* n, client_t* c, frame_header_t* header, const 
         s.msg_type_length = body[0]
         s.body = body + 1 + body[0]
         s.body_length = length - 1 - body[0]
-        s.forbidden = s.session >= MAX_SESSIONS or not n.names[c.client - 1].sessions & (<uint64_t>1 << s.session)
+        s.forbidden = s.session >= MAX_SESSIONS or not n.names[c.client - 1].sessions[s.session]
         verdict = intake_submit(&n.intake, &s, now)
         if verdict == INTAKE_NUMBERED:
             stages_journalled(&n.stages, n.journal.last_lsn, s.session,

@@ -165,10 +165,11 @@ cdef class Node:
             self.handle.replica.sessions[config.index].hooks.fill_logon = fields_from_control
         return config.index
 
-    def add_client(self, str name, bytes token=b"", *, uint64_t sessions=0xFFFFFFFFFFFFFFFF, bint unrouted=False,
+    def add_client(self, str name, bytes token=b"", *, object sessions=-1, bint unrouted=False,
                    int64_t max_order_qty_e8=0, int64_t max_notional_e8=0, int64_t max_open_qty_e8=0,
                    double orders_per_second=0, uint32_t burst=1) -> int:
         """Adds a client; its id. `sessions`: bit mask of the sessions it may use."""
+        cdef int i
         cdef node_t* n = self.handle
         cdef client_name_t* entry
         if n.name_count == MAX_CLIENT_NAMES - 1:
@@ -177,7 +178,8 @@ cdef class Node:
         memset(entry, 0, sizeof(client_name_t))
         copy_text(entry.name, CREDENTIAL_BYTES, name.encode("ascii"), "client name")
         copy_text(entry.token, CREDENTIAL_BYTES, token, "client token")
-        entry.sessions = sessions
+        for i in range(MAX_SESSIONS):
+            entry.sessions[i] = sessions >> i & 1
         entry.unrouted = unrouted
         n.name_count += 1
         roster_add_client(&n.replica.roster, crc32c(0, entry.name, strlen(<const char*>entry.name)))

@@ -28,7 +28,7 @@ cdef void promote(node_t* n, const instant_t* now) noexcept nogil:
     cdef uint16_t i
     cdef int slot
     cdef uint64_t inherited = n.journal.last_lsn
-    cdef uint64_t early
+    cdef bint early[ROSTER_SESSIONS]
     cdef uint32_t unknown_epochs = n.role.epoch - n.journal.last_epoch
     receiver_stop(&n.receiver)
     n.truncation_due = 0
@@ -38,7 +38,7 @@ cdef void promote(node_t* n, const instant_t* now) noexcept nogil:
     n.promotion_due = 1
     replica_catch_up(&n.replica)
     n.intake.epoch = n.role.epoch
-    early = n.replica.roster.early
+    memcpy(early, n.replica.roster.early, sizeof(early))
     if not append_epoch(n, now):
         note(n, NOTE_JOURNAL_FULL, 0, 0, n.journal.last_lsn, 0)
         return                                # tried again at each advance
@@ -49,7 +49,7 @@ cdef void promote(node_t* n, const instant_t* now) noexcept nogil:
     n.flush_first_lsn = 0
     n.skips_due = 0
     for i in range(n.replica.session_count):
-        start_session(n, i, not n.links[i].sync or (early >> i) & 1, unknown_epochs, now)
+        start_session(n, i, not n.links[i].sync or early[i], unknown_epochs, now)
     skip_when_due(n, now)
     note(n, NOTE_PROMOTED, 0, 0, inherited + 1, n.role.epoch)
     n.first_order_noted = 0

@@ -20,7 +20,7 @@ from .session cimport session_t
 
 
 cdef enum:
-    MAX_SESSIONS = 64
+    MAX_SESSIONS = 128
     MAX_RESETS = 16384          # resets remembered over all sessions, for clients that resume from an older generation
     MAX_CHECKPOINTS = 4096      # keys over all clients, a power of two
     MAX_INDEXED_FIELDS = 512    # fields of one message that routing and checks look at; not below MAX_SCANNED_FIELDS

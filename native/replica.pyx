@@ -116,7 +116,7 @@ cdef void replica_rebuild(replica_t* r) noexcept nogil:
     fates_forget(&r.fates)
     r.unrouted_count = 0
     r.roster.fit = ROSTER_FITS
-    r.roster.early = 0
+    memset(r.roster.early, 0, sizeof(r.roster.early))
     memset(r.skipped, 0, sizeof(r.skipped))
     r.applied_lsn = 0
     r.orphan_records = 0

@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 
 cdef enum:
-    ROSTER_SESSIONS = 64
+    ROSTER_SESSIONS = 128
     ROSTER_CLIENTS = 255
     # u16 sessions, u16 clients, then 4 bytes each
     MAX_ROSTER_BYTES = 4 + 4 * (ROSTER_SESSIONS + ROSTER_CLIENTS)
@@ -30,7 +30,7 @@ cdef struct roster_t:
     # Of the latest primary in the log:
     roster_fit fit
     uint16_t index
-    uint64_t early                         # bit mask: sessions that it released before the standby had the record
+    bint early[ROSTER_SESSIONS]            # it released this session before the standby had the record
 
 
 cdef void roster_add_session(roster_t* r, uint32_t identity, bint early) noexcept nogil

@@ -4,7 +4,7 @@ May depend on: nothing. Never does I/O, never reads a clock, never allocates.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 cdef enum:
     EARLY_BIT = 1
@@ -37,7 +37,7 @@ cdef void roster_compare(roster_t* r, const uint8_t* data, uint32_t size) noexce
     cdef uint16_t clients = 0
     r.fit = ROSTER_FITS
     r.index = 0
-    r.early = 0
+    memset(r.early, 0, sizeof(r.early))
     if size < 4:
         return
     memcpy(&sessions, data, 2)
@@ -64,7 +64,7 @@ cdef void compare_sessions(roster_t* r, const uint8_t* data, uint16_t count) noe
             r.fit = ROSTER_OTHER_SESSION
             r.index = i
             return
-        r.early |= <uint64_t>(theirs & EARLY_BIT) << i
+        r.early[i] = theirs & EARLY_BIT
 
 
 cdef void compare_clients(roster_t* r, const uint8_t* data, uint16_t count) noexcept nogil:

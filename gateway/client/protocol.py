@@ -33,7 +33,7 @@ from gateway.native import clientwire as wire
 
 DEFAULT_MAX_PENDING = 65_536  # submissions without outcome
 DEFAULT_MAX_EVENTS = 65_536  # events that wait for the strategy; the last read may exceed it by what one read holds
-MAX_SESSIONS_FROM_NOW = 64  # of a pair; named in a LOGIN that wants nothing old
+MAX_SESSIONS_FROM_NOW = 128  # of a pair; named in a LOGIN that wants nothing old
 
 # Messages whose ClOrdID (11) names something new: these the gateway answers, and never sends twice.
 PROMISED_MSG_TYPES = frozenset({"D", "F", "G", "q", "s", "t", "u", "AB", "AC"})

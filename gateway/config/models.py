@@ -23,7 +23,7 @@ from gateway.errors import ConfigError
 from gateway.fix.logontags import SECRET_TAGS, SESSION_TAGS
 from gateway.fix.schedule import Schedule, parse_schedule
 
-MAX_SESSIONS = 64
+MAX_SESSIONS = 128
 MAX_CLIENTS = 255
 MAX_ENDPOINTS = 8
 PLACES_E8 = 10**8

@@ -65,6 +65,7 @@ def assemble(config: Config, name: str) -> Assembly:
         node=INDEX[name],
         pair_id=config.pair.id,
         segment_bytes=config.journal.segment_bytes,
+        max_sessions=len(config.session),
     )
     sockets: list[socket.socket] = []
     try:

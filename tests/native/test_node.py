@@ -6,7 +6,7 @@ from gateway.native.journal import Journal
 from gateway.native.node import Node
 
 KEY = b"0123456789abcdef"
-MAX_SESSIONS, MAX_CLIENTS = 64, 255
+MAX_SESSIONS, MAX_CLIENTS = 128, 255
 
 
 def make_node(journal: Journal | None = None, **options: object) -> Node:

@@ -109,7 +109,7 @@ class Pair:
 
     directory: Path
     options: Options
-    ports: list[int] = field(default_factory=lambda: free_ports(8))
+    ports: list[int] = field(init=False)
     cores: tuple[int, int] = field(default_factory=_two_cores)
     listeners: list[socket.socket] = field(default_factory=list)
     counterparties: list[Session] = field(default_factory=list)
@@ -132,6 +132,7 @@ class Pair:
                     index=index,
                 )
             )
+        self.ports = free_ports(8)  # none of the listeners'
         self.config.write_text(self._text())
 
     @property
