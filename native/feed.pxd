@@ -39,6 +39,7 @@ cdef struct client_t:
     uint32_t position_generation[MAX_SESSIONS]   # ... of this generation
     bint position_known[MAX_SESSIONS]
     uint8_t told_state[MAX_SESSIONS]
+    uint64_t told_changes                 # of replica_t.state_changes: so far told_state is right
     uint8_t* buffer                       # outgoing bytes: [buffer_head, buffer_tail)
     uint32_t buffer_head
     uint32_t buffer_tail

@@ -55,6 +55,7 @@ cdef void feed_start(client_t* c, replica_t* r, uint64_t released_lsn) noexcept 
         if start < c.in_lsn:
             c.in_lsn = start
         c.told_state[i] = 0xFF        # none: the first pump tells each session's state
+    c.told_changes = r.state_changes - 1
     c.out_lsn = released_lsn + 1
     c.fate_cursor = 0
     c.fate_seq = 0
@@ -78,7 +79,8 @@ cdef bint feed_pump(client_t* c, replica_t* r, uint64_t released_lsn) noexcept n
         budget -= 1
     if budget and not tell_fates(c, r, &budget):
         return 0
-    tell_sessions(c, r)
+    if c.told_changes != r.state_changes:
+        tell_sessions(c, r)
     return budget == 0
 
 
@@ -253,3 +255,4 @@ cdef void tell_sessions(client_t* c, replica_t* r) noexcept nogil:
         if not client_write(c, &header, NULL, 0, NULL, 0):
             return
         c.told_state[i] = <uint8_t>s.state
+    c.told_changes = r.state_changes

@@ -9,7 +9,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from .instant cimport instant_t
 from .parser cimport field_t, message_t
-from .replica cimport MAX_INDEXED_FIELDS, MAX_SESSIONS, replica_t
+from .replica cimport MAX_INDEXED_FIELDS, MAX_SESSIONS, SESSION_WORDS, replica_t
 from .ring cimport ring_t
 from .stages cimport stages_t
 
@@ -74,6 +74,7 @@ cdef struct submission_t:      # one SUBMIT frame, taken apart
 cdef struct intake_t:
     replica_t* replica
     intake_session_t sessions[MAX_SESSIONS]
+    uint64_t holding[SESSION_WORDS]     # bit mask: sessions for which something may be held
     uint64_t window_records    # most records that may be unacknowledged before orders are held
     uint64_t acked_lsn         # set by the owner
     bint gated                 # set by the owner: an acknowledgement is required at present

@@ -109,6 +109,7 @@ cdef uint32_t intake_drain(intake_t* t, uint16_t session, const instant_t* now) 
     while True:
         length = ring_peek(held, &message)
         if length == 0:
+            t.holding[session // 64] &= ~(<uint64_t>1 << session % 64)
             return left
         memset(&s, 0, sizeof(s))
         memcpy(&header, message, sizeof(header))
@@ -375,6 +376,7 @@ cdef intake_verdict hold(intake_t* t, submission_t* s, const instant_t* now) noe
     if not ring_write(t.sessions[s.session].held, message,
                       HELD_HEADER_BYTES + s.msg_type_length + s.body_length):
         return refuse(t, s, REJECT_HOLD_FULL, now)
+    t.holding[s.session // 64] |= <uint64_t>1 << s.session % 64
     t.held += 1
     return INTAKE_HELD
 

@@ -14,7 +14,7 @@ from .intake cimport intake_t
 from .journal cimport Journal, journal_t
 from .parser cimport field_t
 from .receiver cimport receiver_config_t, receiver_t
-from .replica cimport MAX_SESSIONS, replica_t
+from .replica cimport MAX_SESSIONS, SESSION_WORDS, replica_t
 from .ring cimport ring_t
 from .role cimport (command_status, register_outcome, register_request_t, register_value_t, role_command,
                     role_config_t, role_t)
@@ -168,6 +168,13 @@ cdef struct node_config_t:
 
 cdef struct node_t:
     node_config_t config
+    # Sessions that there is something to see to, bit masks, so that a turn takes as long with a hundred as with one.
+    uint64_t sending[SESSION_WORDS]   # may have bytes to send, or a connection to close
+    uint64_t touched[SESSION_WORDS]   # had an input, or sent something, since the last turn ended
+    uint64_t sessions_due_mono_ns     # the first timer of the others
+    uint8_t states[MAX_SESSIONS]      # of the sessions, as far as counted in replica.state_changes
+    uint16_t bridged[MAX_SESSIONS]    # the sessions that are a client's own
+    uint16_t bridged_count
     journal_t* journal
     channel_t channel
     sender_t sender
@@ -270,6 +277,12 @@ cdef void node_advance(node_t* n, const instant_t* now) noexcept nogil
 cdef void node_settle(node_t* n, const instant_t* now) noexcept nogil
 
 # --- outputs ----------------------------------------------------------------------------------------------------------
+# The next session in a mask (sending, touched) from `at` on; MAX_SESSIONS: none.
+cdef uint16_t node_next_session(const uint64_t* mask, uint16_t at) noexcept nogil
+# It has no connection, or one that takes no more now and will be told of: it is left out until something touches it.
+cdef void node_session_rests(node_t* n, uint16_t session) noexcept nogil
+# After node_deadline was asked: what was touched so far has been seen to.
+cdef void node_end_turn(node_t* n) noexcept nogil
 # Bytes that may go on the session's socket now: of one message, or a run of them copied to `place`.
 cdef size_t node_session_tx_gather(node_t* n, uint16_t session, uint8_t* place, size_t capacity,
                                    const uint8_t** data) noexcept nogil
@@ -284,7 +297,7 @@ cdef size_t node_poll_datagram(node_t* n, const instant_t* now, uint8_t* buffer,
 cdef void node_datagrams_sent(node_t* n) noexcept nogil
 cdef void node_client_written(node_t* n, int32_t slot) noexcept nogil
 cdef bint node_take_register_request(node_t* n, register_request_t* request) noexcept nogil
-cdef uint64_t node_deadline(const node_t* n) noexcept nogil               # mono_ns
+cdef uint64_t node_deadline(node_t* n) noexcept nogil               # mono_ns
 
 
 # The Python face: built from plain values by gateway.node, driven by gateway.native.reactor or by a simulator.

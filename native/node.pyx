@@ -56,7 +56,7 @@ from .role cimport (CAUSE_SWITCHOVER, COMMAND_NOT_STANDBY, RELEASE_ACKED, RELEAS
                     role_on_log, role_on_peer, role_on_register, role_on_standby, role_on_timer, role_on_tripwire,
                     role_is_first_start, role_on_whole_log, role_take_request)
 from .roster cimport (MAX_ROSTER_BYTES, ROSTER_FITS, ROSTER_SESSIONS, roster_add_client, roster_add_session,
-                     roster_write)
+                      roster_write)
 from .sender cimport (receiver_view_t, sender_deadline, sender_init, sender_on_datagram, sender_poll, sender_start,
                       sender_stop)
 from .session cimport (DISCONNECT_LOGON_REFUSED, EVENT_DISCONNECTED, EVENT_GAP_FILLED, EVENT_LOGGED_OUT, EVENT_READY,
@@ -65,7 +65,8 @@ from .session cimport (DISCONNECT_LOGON_REFUSED, EVENT_DISCONNECTED, EVENT_GAP_F
                        session_config_t, session_deadline, session_drop, session_event, session_init,
                        session_logon_seq, session_logout, session_sent_lsn, session_on_bytes, session_on_connected,
                        session_on_disconnected, session_on_timer, session_ready_for, session_reset, session_resume,
-                       session_send_application, session_set_seq, session_t, session_tx_consume, session_tx_gather)
+                       session_send_application, session_set_seq, session_t, session_tx_consume, session_tx_empty,
+                       session_tx_gather)
 from .stages cimport (stages_answered, stages_delivered, stages_encode, stages_free, stages_histograms, stages_init,
                       stages_journalled, stages_released, stages_replicated, stages_restart, stages_sent)
 from .tags cimport (MSG_BUSINESS_REJECT, MSG_EXECUTION_REPORT, MSG_REJECT, SOH, TAG_CL_ORD_ID,
@@ -134,7 +135,7 @@ cdef int node_add_session(node_t* n, const session_config_t* config, const uint8
     s.hooks.route = session_route
     s.hooks.on_message = NULL
     s.hooks.on_encoded = order_encoded
-    s.hooks.on_record = NULL
+    s.hooks.on_record = session_wrote
     s.hooks.on_event = session_told
     link.endpoints = endpoints
     link.min_backoff_ns = min_backoff_ns
@@ -153,6 +154,8 @@ cdef int node_bridge(node_t* n, uint16_t session, uint32_t client, uint16_t rout
     if bridge_init(&n.replica.bridges[session], client) != 0:
         return -1
     n.routes[session].session = route
+    n.bridged[n.bridged_count] = session
+    n.bridged_count += 1
     n.names[client - 1].over_fix = 1
     n.replica.sessions[session].hooks.on_message = pass_message_on
     return 0
@@ -165,6 +168,7 @@ cdef void node_start(node_t* n, const instant_t* now) noexcept nogil:
     n.seen_transitions = n.role.transitions - 1
     n.hello_due = 1
     stand_still_if_unfit(n)
+    touch_all(n)
     node_advance(n, now)
 
 
@@ -175,6 +179,7 @@ include "node_sessions.pxi"
 include "node_clients.pxi"
 include "node_bridge.pxi"
 include "node_progress.pxi"
+include "node_touched.pxi"
 include "node_role.pxi"
 include "node_outputs.pxi"
 include "node_records.pxi"

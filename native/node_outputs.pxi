@@ -4,7 +4,8 @@
 cdef size_t node_session_tx_gather(node_t* n, uint16_t session, uint8_t* place, size_t capacity,
                                    const uint8_t** data) noexcept nogil:
     cdef uint64_t limit = NEVER
-    if n.sender.epoch == 0:
+    if n.sender.epoch == 0 or session_tx_empty(&n.replica.sessions[session]):
+        node_session_rests(n, session)
         return 0
     if (n.links[session].sync or role_may_have_handed_over(&n.role)
             or n.replica.sessions[session].gap_fill_lsn > n.released_lsn):
@@ -14,6 +15,7 @@ cdef size_t node_session_tx_gather(node_t* n, uint16_t session, uint8_t* place, 
 
 cdef void node_session_tx_consume(node_t* n, uint16_t session, size_t size, const instant_t* now) noexcept nogil:
     n.now = now[0]
+    touch(n, session)
     session_tx_consume(&n.replica.sessions[session], size, now)
 
 
@@ -41,6 +43,7 @@ cdef bint node_take_connect(node_t* n, uint16_t session, const instant_t* now) n
             or not may_connect(n, session, now)):
         return 0
     n.now = now[0]
+    touch(n, session)
     reset_when_wanted(n, session, now)
     if link.reset_wanted:
         return 0                # the journal has no space for it now
@@ -85,24 +88,32 @@ cdef bint node_take_register_request(node_t* n, register_request_t* request) noe
     return not n.unfit and role_take_request(&n.role, request)
 
 
-cdef uint64_t node_deadline(const node_t* n) noexcept nogil:
+cdef uint64_t node_deadline(node_t* n) noexcept nogil:
     cdef uint64_t due = min(n.next_heartbeat_mono_ns, role_deadline(&n.role))
-    cdef uint16_t i
-    cdef const link_t* link
+    cdef uint16_t i = 0
     if n.sender.epoch != 0:
         due = min(due, sender_deadline(&n.sender))
-        for i in range(n.replica.session_count):
-            due = min(due, session_deadline(&n.replica.sessions[i]))
-            link = &n.links[i]
-            if link.phase == LINK_FILLING:
-                due = min(due, link.fill_until_mono_ns)
-            if (link.phase == LINK_IDLE and not link.accepting and link.enabled and not link.closed
-                    and n.replica.sessions[i].state != SESSION_STOPPED and not outdated(n, i)):
-                due = min(due, max(link.next_connect_mono_ns, starts_over_mono_ns(n, i)))
+        # A timer of the others can only have moved back since they were looked at; when it fires all are looked at.
+        i = node_next_session(n.touched, 0)
+        while i < n.replica.session_count:
+            n.sessions_due_mono_ns = min(n.sessions_due_mono_ns, due_of_session(n, i))
+            i = node_next_session(n.touched, i + 1)
+        due = min(due, n.sessions_due_mono_ns)
     if n.receiver.state != RECEIVER_IDLE:
         due = min(due, receiver_deadline(&n.receiver))
     if n.flush_first_lsn != 0 or (n.config.flush_before_release and n.journal.flushed_lsn < n.journal.last_lsn):
         due = min(due, n.now.mono_ns + FLUSH_POLL_NS)
+    return due
+
+
+cdef uint64_t due_of_session(const node_t* n, uint16_t i) noexcept nogil:
+    cdef const link_t* link = &n.links[i]
+    cdef uint64_t due = session_deadline(&n.replica.sessions[i])
+    if link.phase == LINK_FILLING:
+        due = min(due, link.fill_until_mono_ns)
+    if (link.phase == LINK_IDLE and not link.accepting and link.enabled and not link.closed
+            and n.replica.sessions[i].state != SESSION_STOPPED and not outdated(n, i)):
+        due = min(due, max(link.next_connect_mono_ns, starts_over_mono_ns(n, i)))
     return due
 
 

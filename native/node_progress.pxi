@@ -23,6 +23,7 @@ cdef void node_on_timer(node_t* n, const instant_t* now) noexcept nogil:
             start_over_when_due(n, i, now)
             if n.links[i].phase == LINK_FILLING and now.mono_ns >= n.links[i].fill_until_mono_ns:
                 n.links[i].reset = 1
+    touch_all(n)
     for i in range(MAX_CLIENT_CONNECTIONS):
         if (n.clients[i].phase == CLIENT_CONNECTED and not n.clients[i].closing
                 and now.mono_ns - n.clients[i].connected_mono_ns >= n.config.login_timeout_ns):
@@ -38,6 +39,7 @@ cdef void node_stop(node_t* n, const instant_t* now) noexcept nogil:
         n.links[i].enabled = 0
         if n.sender.epoch != 0 and n.links[i].phase == LINK_UP:
             session_logout(&n.replica.sessions[i], "gateway stops", now)
+    touch_all(n)
 
 
 cdef bint node_stopped(const node_t* n) noexcept nogil:
@@ -70,6 +72,7 @@ cdef void await_flush(node_t* n) noexcept nogil:
     cdef bint first_start = n.role.unproven and role_is_first_start(&n.role)
     if n.flush_first_lsn != 0 and n.journal.flushed_lsn >= n.flush_first_lsn:
         n.flush_first_lsn = 0
+        touch_all(n)                    # sessions may be connected now
     if first_start and not n.journal.unproven:
         role_on_whole_log(&n.role, &n.now)
         return
@@ -105,19 +108,20 @@ cdef void node_settle(node_t* n, const instant_t* now) noexcept nogil:
     if n.sender.epoch == 0 or n.promotion_due:
         return
     replica_catch_up(&n.replica)
-    for i in range(n.replica.session_count):
-        if intake_holds(&n.intake, i) and n.intake.open:
-            intake_drain(&n.intake, i, now)
+    i = node_next_session(n.intake.holding, 0) if n.intake.open else MAX_SESSIONS
+    while i < MAX_SESSIONS:
+        intake_drain(&n.intake, i, now)
+        i = node_next_session(n.intake.holding, i + 1)
     reconcile(n, now)
     replica_catch_up(&n.replica)
     if not n.first_order_noted and n.intake.accepted > n.accepted_at_promotion:
         n.first_order_noted = 1
         note(n, NOTE_FIRST_ORDER, 0, 0, n.journal.last_lsn, 0)
     n.feeds_behind = 0
-    for i in range(n.replica.session_count):
-        if n.replica.bridges[i].client != 0:
-            pass_orders_on(n, i, now)
-            n.feeds_behind |= pass_answers_on(n, i, now)
+    count_state_changes(n)
+    for i in range(n.bridged_count):
+        pass_orders_on(n, n.bridged[i], now)
+        n.feeds_behind |= pass_answers_on(n, n.bridged[i], now)
     for slot in range(MAX_CLIENT_CONNECTIONS):
         if n.clients[slot].phase == CLIENT_FED:
             n.feeds_behind |= feed_pump(&n.clients[slot], &n.replica, n.released_lsn)

@@ -21,6 +21,7 @@ cdef void follow_role(node_t* n, const instant_t* now) noexcept nogil:
     elif n.receiver.state != RECEIVER_IDLE:
         receiver_stop(&n.receiver)
         n.truncation_due = 0
+    touch_all(n)
     n.intake.open = n.role.state == ROLE_PRIMARY and n.role.intake and not n.stopping and not n.promotion_due
 
 
@@ -109,6 +110,7 @@ cdef void skip_when_due(node_t* n, const instant_t* now) noexcept nogil:
             n.flush_first_lsn = n.journal.last_lsn
         link.skip_to = 0
         n.skips_due -= 1
+    touch_all(n)
     if n.flush_first_lsn != before:
         note(n, NOTE_FLUSH_WANTED, 0, 0, n.flush_first_lsn, 0)
 

@@ -4,6 +4,7 @@
 cdef void node_on_session_connected(node_t* n, uint16_t session, const instant_t* now) noexcept nogil:
     cdef link_t* link = &n.links[session]
     n.now = now[0]
+    touch(n, session)
     link.phase = LINK_UP
     link.was_ready = 0
     link.resent = 0
@@ -32,6 +33,7 @@ cdef void node_fill_logon(node_t* n, uint16_t session, uint32_t attempt, const u
     if link.phase != LINK_FILLING or link.attempts != attempt or link.reset:
         return
     n.now = now[0]
+    touch(n, session)
     if fields is NULL or length > MAX_FILL_BYTES:
         link.reset = 1
         return
@@ -58,6 +60,7 @@ cdef bint node_take_accept(node_t* n, uint16_t session, const instant_t* now) no
     cdef link_t* link = &n.links[session]
     cdef bint welcome = link.accepting and may_connect(n, session, now)
     n.now = now[0]
+    touch(n, session)
     if welcome:
         reset_when_wanted(n, session, now)
         welcome = not link.reset_wanted      # the journal has no space for it now
@@ -80,6 +83,7 @@ cdef void node_on_session_disconnected(node_t* n, uint16_t session, const instan
     cdef link_t* link = &n.links[session]
     cdef session_t* s = &n.replica.sessions[session]
     n.now = now[0]
+    touch(n, session)
     if link.phase == LINK_UP:
         note(n, NOTE_DISCONNECTED, session, link.endpoint, 0, 0)
         session_on_disconnected(s, now)
@@ -115,6 +119,7 @@ cdef size_t node_on_session_bytes(node_t* n, uint16_t session, const uint8_t* da
                                   const instant_t* now) noexcept nogil:
     cdef size_t used
     n.now = now[0]
+    touch(n, session)
     if n.links[session].phase != LINK_UP:
         return 0                     # it has spoken before our Logon went out
     replica_catch_up(&n.replica)     # an answer finds its order
@@ -132,6 +137,7 @@ cdef int node_on_session_command(node_t* n, uint16_t session, session_command co
     n.now = now[0]
     if session >= n.replica.session_count:
         return -1
+    touch(n, session)
     if command >= SESSION_COMMAND_OPEN:
         take_schedule(n, session, command, next_out, now)
         return 0

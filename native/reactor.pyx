@@ -20,15 +20,15 @@ from .datagram cimport MAX_DATAGRAM_BYTES
 from .feed cimport client_tx_consume, client_tx_peek
 from .lifeline cimport lifeline_hold, lifeline_start
 from .node cimport (GREETING_BYTES, NOTE_COMMAND_DONE, NOTE_REGISTER_REQUEST, NOTE_STOPPED, NOTE_TRUNCATION,
-                    node_advance, node_client_written, node_datagrams_sent, node_deadline, node_fill_logon,
-                    node_greeting_is_fresh, node_on_client_bytes, node_on_client_connected,
-                    node_on_client_disconnected, node_on_command, node_on_datagram, node_on_register,
-                    node_on_session_bytes, node_on_session_command, node_on_session_connected,
+                    node_advance, node_client_written, node_datagrams_sent, node_deadline, node_end_turn,
+                    node_fill_logon, node_greeting_is_fresh, node_next_session, node_on_client_bytes,
+                    node_on_client_connected, node_on_client_disconnected, node_on_command, node_on_datagram,
+                    node_on_register, node_on_session_bytes, node_on_session_command, node_on_session_connected,
                     node_on_session_disconnected, node_on_timer, node_on_tripwire, node_poll_datagram,
-                    node_seal_greeting, node_session_closing, node_session_sent, node_session_tx_consume,
-                    node_session_tx_gather, node_set_kill, node_settle, node_start, node_stop, node_stopped,
-                    node_take_accept, node_take_connect, node_take_register_request, node_truncated, note_t,
-                    session_command)
+                    node_seal_greeting, node_session_closing, node_session_rests, node_session_sent,
+                    node_session_tx_consume, node_session_tx_gather, node_set_kill, node_settle, node_start,
+                    node_stop, node_stopped, node_take_accept, node_take_connect, node_take_register_request,
+                    node_truncated, note_t, session_command)
 from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_t, ring_write
 from .role cimport register_outcome, register_request_t, register_value_t, role_command
 from .sharedstream cimport (SHARED_BYTES, SHARED_RING_BYTES, shared_attach, shared_awake, shared_must_wake_reader,
@@ -375,6 +375,7 @@ cdef class Reactor:
                 self._timers()
             self._flush()
             deadline = min(node_deadline(self.node), self.now.mono_ns + 20000000)
+            node_end_turn(self.node)
             if self.stopping and (node_stopped(self.node) or self.now.mono_ns >= self.stop_mono_ns):
                 break
         self._close_all()
@@ -412,8 +413,10 @@ cdef class Reactor:
         cdef register_request_t request
         for _rounds in range(FLUSH_ROUNDS):
             node_advance(self.node, &self.now)
-            for i in range(self.node.replica.session_count):
+            i = node_next_session(self.node.sending, 0)
+            while i < MAX_SESSIONS:
                 self._session_write(i)
+                i = node_next_session(self.node.sending, i + 1)
             self._send_datagrams()
             before = self.node.journal.last_lsn
             node_settle(self.node, &self.now)
@@ -429,9 +432,11 @@ cdef class Reactor:
         if self.node.truncation_due:
             self._truncate()
             self.more = 1
-        for i in range(self.node.replica.session_count):
+        i = node_next_session(self.node.touched, 0)
+        while i < MAX_SESSIONS:
             if node_take_connect(self.node, i, &self.now):
                 self._session_connect(i)
+            i = node_next_session(self.node.touched, i + 1)
         self._dial_new_peer()
         while node_take_register_request(self.node, &request):
             note_from_reactor(self.node, NOTE_REGISTER_REQUEST, 0, request.id, &request, sizeof(request))
@@ -567,6 +572,7 @@ cdef class Reactor:
         cdef size_t size
         cdef ssize_t sent
         if s.fd < 0 or s.connecting:
+            node_session_rests(self.node, i)
             return
         if self.node.links[i].reset:
             self._session_gone(i, 1)
@@ -579,6 +585,7 @@ cdef class Reactor:
             if sent < 0:
                 if c_errno == EAGAIN or c_errno == EINTR:
                     self._want_write(s, tag_of(ON_SESSION, i), 1)
+                    node_session_rests(self.node, i)
                 else:
                     self._session_gone(i, 0)
                 return

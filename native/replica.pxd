@@ -21,6 +21,7 @@ from .session cimport session_t
 
 cdef enum:
     MAX_SESSIONS = 128
+    SESSION_WORDS = 2           # of a bit mask of sessions
     MAX_RESETS = 16384          # resets remembered over all sessions, for clients that resume from an older generation
     MAX_CHECKPOINTS = 4096      # keys over all clients, a power of two
     MAX_INDEXED_FIELDS = 512    # fields of one message that routing and checks look at; not below MAX_SCANNED_FIELDS
@@ -48,6 +49,7 @@ cdef struct replica_t:
     journal_t* journal
     session_t sessions[MAX_SESSIONS]
     uint16_t session_count
+    uint64_t state_changes              # set by the owner: grows when a session's state has become another one
     order_table_t orders
     risk_t risk
     checkpoint_t checkpoints[MAX_CHECKPOINTS]

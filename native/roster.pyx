@@ -3,7 +3,7 @@
 May depend on: nothing. Never does I/O, never reads a clock, never allocates.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, memset
 
 cdef enum:

@@ -208,6 +208,7 @@ cdef size_t session_tx_peek(session_t* s, uint64_t released_lsn, const uint8_t**
 # The same, and behind it what else may go: then data is `place`, and at most `capacity` bytes were copied to it.
 cdef size_t session_tx_gather(session_t* s, uint64_t released_lsn, uint8_t* place, size_t capacity,
                               const uint8_t** data) noexcept nogil
+cdef bint session_tx_empty(const session_t* s) noexcept nogil
 # so many bytes were written
 cdef void session_tx_consume(session_t* s, size_t size, const instant_t* now) noexcept nogil
 # close the transport once session_tx_peek gives nothing more

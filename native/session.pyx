@@ -423,6 +423,10 @@ cdef size_t session_tx_gather(session_t* s, uint64_t released_lsn, uint8_t* plac
     return tx_gather(&inside(s).tx, released_lsn, place, capacity, data)
 
 
+cdef bint session_tx_empty(const session_t* s) noexcept nogil:
+    return inside(s).tx.head == inside(s).tx.tail
+
+
 cdef void session_tx_consume(session_t* s, size_t size, const instant_t* now) noexcept nogil:
     cdef private_t* p = inside(s)
     tx_consume(&p.tx, size)

@@ -15,15 +15,16 @@ from .instant cimport instant_t
 from .journal cimport Journal, journal_at, journal_flush, journal_set_full, journal_t
 from .node cimport (GREETING_BYTES, LINK_IDLE, MAX_CLIENT_CONNECTIONS, NOTE_FLUSH_WANTED, NOTE_TAIL_SETTLED,
                     SESSION_COMMAND_CLOSE, SESSION_COMMAND_OPEN, SESSION_COMMAND_START_OVER, Node, node_advance,
-                    node_deadline, node_greeting_is_fresh, node_on_client_bytes, node_on_client_connected,
-                    node_on_client_disconnected, node_on_command, node_on_datagram, node_on_register,
-                    node_on_session_bytes, node_on_session_command, node_on_session_connected,
+                    node_deadline, node_end_turn, node_greeting_is_fresh, node_next_session, node_on_client_bytes,
+                    node_on_client_connected, node_on_client_disconnected, node_on_command, node_on_datagram,
+                    node_on_register, node_on_session_bytes, node_on_session_command, node_on_session_connected,
                     node_on_session_disconnected, node_on_timer, node_on_tripwire, node_poll_datagram,
-                    node_seal_greeting, node_session_closing, node_session_tx_consume, node_session_tx_gather,
-                    node_settle, node_start, node_take_connect, node_take_register_request, node_truncated, note_t,
-                    session_command)
+                    node_seal_greeting, node_session_closing, node_session_rests, node_session_tx_consume,
+                    node_session_tx_gather, node_settle, node_start, node_take_connect, node_take_register_request,
+                    node_truncated, note_t, session_command)
 from .orders cimport orders_by_session
 from .receiver cimport RECEIVER_FOLLOWING
+from .replica cimport MAX_SESSIONS
 from .ring cimport ring_peek, ring_release
 from .role cimport (CAUSE_NEW_LOG, COMMAND_ACCEPTED, COMMAND_ACT_ALONE, COMMAND_SOLO, COMMAND_SWITCHOVER,
                     COMMAND_TAKEOVER, REGISTER_COMPARE_AND_SET, REGISTER_LOST, REGISTER_VALUE, REGISTER_WON,
@@ -565,9 +566,11 @@ cdef class World:
         for _round in range(FLUSH_ROUNDS):
             node_advance(s.n, &now)
             self._watch_log(i)
-            for k in range(self.config.sessions):
+            k = node_next_session(s.n.sending, 0)
+            while k < MAX_SESSIONS:
                 if self._session_write(i, k, &now):
                     return
+                k = node_next_session(s.n.sending, k + 1)
             if self._send_datagrams(i, &now):
                 return
             before = s.journal.last_lsn
@@ -600,13 +603,15 @@ cdef class World:
         cdef simnode_t* s = &self.nodes[i]
         cdef register_request_t request
         cdef uint16_t k
-        for k in range(self.config.sessions):
+        k = node_next_session(s.n.touched, 0)
+        while k < MAX_SESSIONS:
             if node_take_connect(s.n, k, now):
                 s.sessions[k].connection = net_connect(&self.net, CONNECTION_SESSION, <uint8_t>i, <uint8_t>k)
                 s.sessions[k].up = 0
                 s.sessions[k].filled = 0
                 if s.sessions[k].connection < 0:
                     node_on_session_disconnected(s.n, k, now)
+            k = node_next_session(s.n.touched, k + 1)
         if i == 1:
             self._dial_tripwire(s)
         while node_take_register_request(s.n, &request):
@@ -619,6 +624,7 @@ cdef class World:
         cdef uint64_t at = self.net.now + 1000
         if not at_once:
             at = min(self._true_time(i, node_deadline(s.n)), self.net.now + LONGEST_SLEEP_NS)
+            node_end_turn(s.n)
             at = max(at, self.net.now + 1000)
         if at < s.timer_at:
             s.timer_at = at
@@ -650,6 +656,7 @@ cdef class World:
         cdef uint32_t length
         cdef journal_t* other = NULL
         if stream.connection < 0 or not stream.up:
+            node_session_rests(s.n, k)
             return 0
         if s.n.links[k].reset:
             self._session_gone(i, k, 1, now)
