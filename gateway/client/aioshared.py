@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 from collections.abc import Callable
 
-from gateway.client.shared import SharedConnection
+from gateway.client.links import CONNECT_TIMEOUT_NS
+from gateway.client.shared import SharedConnection, refusal
 
 READ_BYTES = 256 * 1024
+CONNECT_TIMEOUT_S = CONNECT_TIMEOUT_NS / 1e9
 
 
 async def open_shared(path: str) -> SharedConnection:
@@ -18,11 +21,14 @@ async def open_shared(path: str) -> SharedConnection:
     try:
         error = connection.connect_ex(path)
         if error:
-            raise OSError(error, f"cannot connect to {path}")
+            raise OSError(error, refusal(error))
         readable = asyncio.Event()
         loop.add_reader(connection.fileno(), readable.set)
         try:
-            await readable.wait()
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):  # by then another attempt has taken its place
+                await readable.wait()
+        except TimeoutError:
+            raise OSError(errno.ETIMEDOUT, "the node did not hand over memory in time") from None
         finally:
             loop.remove_reader(connection.fileno())
         connection.finish()
@@ -82,6 +88,8 @@ class SharedTransport:
             return
         if not self._reading:
             self._connection.drain_wakeups()
+            if self._connection.ended:  # it would be readable at once, again and again, until reading goes on
+                self._loop.remove_reader(self._connection.fileno())
             self._write_backlog()
             return
         try:
@@ -96,8 +104,8 @@ class SharedTransport:
             self._end("closed by the node")
             return
         self._write_backlog()
-        self._on_data(self, bytes(self._buffer[:size]))
         self._loop.call_soon(self._woken)  # until there is nothing: only then will the node wake us again
+        self._on_data(self, bytes(self._buffer[:size]))
 
     def _write_backlog(self) -> None:
         if self._backlog:

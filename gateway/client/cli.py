@@ -28,7 +28,7 @@ def send(
     file: Annotated[Path, typer.Argument(help="CSV file of orders; see configs/orders.csv.")],
     client: Annotated[str, typer.Option(help="Name of this client in the gateway's configuration.")],
     config: Annotated[Path | None, typer.Option(help="The pair's configuration, for the nodes' addresses.")] = None,
-    nodes: Annotated[str | None, typer.Option(help="The nodes' client addresses: host:port,host:port.")] = None,
+    nodes: Annotated[str | None, typer.Option(help="The nodes' addresses: host:port or shm:PATH, with commas.")] = None,
     session: Annotated[
         str | None, typer.Option(help="FIX session to send on; may be left out if there is one.")
     ] = None,
@@ -58,7 +58,7 @@ def send(
 
 def _addresses(config: Path | None, nodes: str | None) -> str:
     if (config is None) == (nodes is None):
-        raise ConfigError("give either --config FILE or --nodes host:port,host:port")
+        raise ConfigError("give either --config FILE or --nodes host:port,host:port (shm:PATH: shared memory)")
     if config is not None:
         return ",".join(str(node.clients) for node in load_config(config).node.values())
     assert nodes is not None

@@ -7,6 +7,7 @@ it is never writable for a selector. Where the node had no room, its socket beco
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 
@@ -14,6 +15,17 @@ from gateway.native.sharedstream import SharedStream
 
 WAKEUP = b"\0"
 WAKEUPS_AT_ONCE = 4096
+REMEDIES = {
+    errno.ENOENT: "no such file: is it what the node's `shared_clients` says, and does the node run?",
+    errno.ECONNREFUSED: "nobody listens there: does the node run?",
+    errno.EACCES: "no permission: run as the node's user, or in its group",
+    errno.EAGAIN: "the node does not take connections: is it stopped?",
+}
+
+
+def refusal(error: int) -> str:
+    """Why a node's socket could not be connected to, and what to do about it."""
+    return REMEDIES.get(error) or os.strerror(error)
 
 
 class SharedConnection:
@@ -32,6 +44,11 @@ class SharedConnection:
     def fileno(self) -> int:
         """Of the socket that wakes us."""
         return self._socket.fileno()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the node has closed its side: the socket is readable from then on, and tells nothing more."""
+        return self._closed
 
     def finish(self) -> None:
         """Takes the memory that the node hands over. Raises OSError; BlockingIOError: it has not come yet."""

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterator, Sequence
 
 from gateway.client.address import SocketAddress
-from gateway.client.shared import SharedConnection
+from gateway.client.shared import SharedConnection, refusal
 
 READ_BYTES = 256 * 1024
 
@@ -46,12 +46,12 @@ class Sockets:
             shared = SharedConnection()
             error = shared.connect_ex(str(place))
             self._add(node, shared, selectors.EVENT_READ)
-        else:
-            connection = socket.socket(family, socket.SOCK_STREAM)
-            connection.setblocking(False)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            error = connection.connect_ex(place)
-            self._add(node, connection, selectors.EVENT_WRITE)
+            return refusal(error) if error else ""
+        connection = socket.socket(family, socket.SOCK_STREAM)
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        error = connection.connect_ex(place)
+        self._add(node, connection, selectors.EVENT_WRITE)
         return "" if error in (0, errno.EINPROGRESS) else os.strerror(error)
 
     def _add(self, node: int, connection: _Connection, interest: int) -> None:
@@ -164,6 +164,9 @@ class Sockets:
     def _read_shared(self, node: int, connection: SharedConnection) -> Happened:
         if not self._listening[node]:
             connection.drain_wakeups()
+            if connection.ended:  # it would be readable at once, again and again, until it is listened to
+                with contextlib.suppress(KeyError):
+                    self._selector.unregister(connection)
             return self._buffer[:0], None
         happened = self._read(connection)
         if happened[0]:
