@@ -444,6 +444,7 @@ cdef class Reactor:
 
     cdef void _timers(self) noexcept nogil:
         cdef uint16_t i
+        self.node.stages.ns_per_tick = self.clock.ns_per_tick      # what the start could tell of it is rough
         for i in range(self.node.replica.session_count):
             if self.sessions[i].connecting and self.now.mono_ns >= self.sessions[i].deadline_mono_ns:
                 self._session_gone(i, 0)

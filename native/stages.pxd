@@ -38,7 +38,7 @@ cdef struct stage_slot_t:        # stamps in ticks; 0: not yet
     uint64_t released
     uint64_t sent
     uint32_t session
-    uint64_t padding
+    uint64_t next_lsn            # the order after it on its session; 0: none yet
 
 
 cdef struct stage_answer_t:
@@ -57,6 +57,8 @@ cdef struct stages_t:
     uint64_t replicated_lsn                      # stamped up to here
     uint64_t released_lsn
     uint64_t sent_lsn[STAGE_SESSIONS]            # by session
+    uint64_t unsent_lsn[STAGE_SESSIONS]          # its first order that was not sent; 0: none
+    uint64_t latest_lsn[STAGE_SESSIONS]          # its last order
     uint64_t answers_head
     uint64_t answers_tail
     stage_answer_t answers[STAGE_ANSWERS]

@@ -4,6 +4,7 @@ NAMES: tuple[str, ...]
 BUCKETS: int
 
 def bucket_floor(bucket: int) -> int: ...
+def ns_after_the_counter_went_back(left_ticks: int) -> int: ...
 
 class Stages:
     """Stamps with a clock that stands still until it is told otherwise; a tick is a nanosecond."""

@@ -51,6 +51,7 @@ cdef void stages_restart(stages_t* s, uint64_t last_lsn) noexcept nogil:
     s.replicated_lsn = s.released_lsn = last_lsn
     for i in range(STAGE_SESSIONS):
         s.sent_lsn[i] = last_lsn
+        s.unsent_lsn[i] = s.latest_lsn[i] = 0
     s.answers_head = s.answers_tail
 
 
@@ -86,9 +87,16 @@ cdef void stages_journalled(stages_t* s, uint64_t lsn, uint16_t session, uint64_
     slot.lsn = lsn
     slot.arrived = s.arrived
     slot.journalled = now
-    slot.replicated = slot.released = slot.sent = 0
+    slot.replicated = slot.released = slot.sent = slot.next_lsn = 0
     slot.session = session
     s.last_order_lsn = lsn
+    if s.unsent_lsn[session] == 0:
+        s.unsent_lsn[session] = lsn
+    else:
+        slot = &s.slots[s.latest_lsn[session] & (STAGE_SLOTS - 1)]
+        if slot.lsn == s.latest_lsn[session]:
+            slot.next_lsn = lsn
+    s.latest_lsn[session] = lsn
 
 
 cdef inline uint64_t first_slot(uint64_t stamped_lsn, uint64_t upto_lsn) noexcept nogil:
@@ -134,15 +142,31 @@ cdef void stages_sent(stages_t* s, uint16_t session, uint64_t upto_lsn) noexcept
     cdef uint64_t lsn
     if s.clock is NULL or upto_lsn <= s.sent_lsn[session]:
         return
-    if s.last_order_lsn > s.sent_lsn[session]:
-        now = s.clock()
-        for lsn in range(first_slot(s.sent_lsn[session], upto_lsn), min(upto_lsn, s.last_order_lsn) + 1):
-            slot = &s.slots[lsn & (STAGE_SLOTS - 1)]
-            if slot.lsn == lsn and slot.session == session:
-                slot.sent = now
-                count(s, STAGE_SENT, slot.released if slot.released else slot.journalled, now)
-                count(s, STAGE_ORDER, slot.arrived, now)
     s.sent_lsn[session] = upto_lsn
+    lsn = s.unsent_lsn[session]
+    if lsn == 0 or lsn > upto_lsn:
+        return
+    now = s.clock()
+    while lsn != 0 and lsn <= upto_lsn:       # from one to the next: there may be thousands of other sessions' between
+        slot = &s.slots[lsn & (STAGE_SLOTS - 1)]
+        if slot.lsn == lsn:
+            slot.sent = now
+            count(s, STAGE_SENT, slot.released if slot.released else slot.journalled, now)
+            count(s, STAGE_ORDER, slot.arrived, now)
+            lsn = slot.next_lsn
+        else:
+            lsn = next_of(s, session, lsn)
+    s.unsent_lsn[session] = lsn
+
+
+cdef uint64_t next_of(const stages_t* s, uint16_t session, uint64_t lsn) noexcept nogil:
+    """The first order of the session behind one whose stamps are overwritten; 0: none."""
+    cdef const stage_slot_t* slot
+    for lsn in range(first_slot(lsn, s.last_order_lsn), s.latest_lsn[session] + 1):
+        slot = &s.slots[lsn & (STAGE_SLOTS - 1)]
+        if slot.lsn == lsn and slot.session == session:
+            return lsn
+    return 0
 
 
 cdef void stages_answered(stages_t* s, uint64_t order_lsn, uint64_t lsn, uint32_t client) noexcept nogil:
@@ -304,3 +328,25 @@ cdef class Stages:
                 stages_delivered(&self.stages, 1, lsn + 2)
             ticks_read(&clock, &mono_ns, &wall_ns)
         return (mono_ns - began) / orders
+
+
+def ns_after_the_counter_went_back(uint64_t left_ticks):
+    """What a node's clock says is gone from one look to the next, the processor's counter having gone back between.
+
+    To so many ticks behind where the clock began to take its rate, more than a second before.
+    """
+    cdef ticks_clock_t clock
+    cdef uint64_t mono_ns = 0
+    cdef uint64_t wall_ns = 0
+    cdef uint64_t began
+    ticks_start(&clock, 1)
+    ticks_read(&clock, &mono_ns, &wall_ns)
+    began = mono_ns
+    clock.first_ns -= 2000000000
+    clock.at = ticks_counter() + (<uint64_t>1 << 40)     # as if the counter had been so far, and was set back
+    clock.first_at = ticks_counter() - left_ticks
+    ticks_read(&clock, &mono_ns, &wall_ns)
+    while ticks_counter() - clock.at < clock.refresh // 2:
+        pass
+    ticks_read(&clock, &mono_ns, &wall_ns)
+    return mono_ns - began

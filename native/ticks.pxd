@@ -81,11 +81,14 @@ cdef extern from * nogil:
         now = ticks_counter();
         gone = now - c->at;
         if (gone >= c->refresh) {
+            int back = (int64_t)gone < 0;
             ticks_ask(c);
             now = c->at;
             gone = 0;
-            if (c->mono_ns - c->first_ns > 1000000000u) {
-                ticks_calibrate(c);
+            if (back || c->mono_ns - c->first_ns > 1000000000u) {
+                /* A counter that went back (another host, a sleep) tells no rate: it could make hours of a millisecond,
+                   and what the clock has shown it never takes back. */
+                if (!back) ticks_calibrate(c);
                 c->first_at = now;
                 c->first_ns = c->mono_ns;
             }
@@ -99,6 +102,10 @@ cdef extern from * nogil:
     """
     ctypedef struct ticks_clock_t:
         int counter
+        uint64_t at
+        uint64_t first_at
+        uint64_t first_ns
+        uint64_t refresh
         uint64_t ns_per_tick
     uint64_t ticks_kernel()
     uint64_t ticks_counter()

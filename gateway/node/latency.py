@@ -34,7 +34,9 @@ class StageHistogram:
         return int(FLOORS_NS[int(np.searchsorted(cumulative, rank)) + 1]) - 1 if self.count else 0
 
     def minus(self, earlier: StageHistogram) -> StageHistogram:
-        """What came since `earlier`."""
+        """What came since `earlier`; everything, if the node was started anew since then."""
+        if (self.counts < earlier.counts).any():
+            return self
         return StageHistogram(self.counts - earlier.counts, self.sum_ns - earlier.sum_ns)
 
     def as_dict(self) -> dict[str, Any]:

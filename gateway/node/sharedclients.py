@@ -25,6 +25,7 @@ BACKLOG = 64
 ACCEPT_RETRY_S = 0.1
 MODE = 0o660  # the owner's user and group may connect; who they are, the login tells
 GREETING = b"\0"
+REMEDY = "; wanted: a path of at most 107 bytes that this node alone uses, in a directory where it may write"
 
 
 class SharedClients:
@@ -85,7 +86,8 @@ def _listen(path: Path) -> socket.socket:
         listener.setblocking(False)
     except OSError as error:
         listener.close()
-        raise GatewayError(f"shared_clients: cannot listen on {path}: {error.strerror or error}") from None
+        why = "something else is there" if error.errno == errno.EADDRINUSE else error.strerror or error
+        raise GatewayError(f"shared_clients: cannot listen on {path}: {why}{REMEDY}") from None
     return listener
 
 

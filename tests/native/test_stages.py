@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.native.stages import BUCKETS, NAMES, Stages, bucket_floor
+from gateway.native.stages import BUCKETS, NAMES, Stages, bucket_floor, ns_after_the_counter_went_back
 
 SLOTS = 1 << 13
 
@@ -117,6 +117,29 @@ def test_what_is_sent_on_another_session_is_not_this_one():
     assert len(counted(stages)["sent"][0]) == 2
 
 
+def test_orders_that_wait_are_counted_when_each_is_sent_and_once():
+    stages = Stages()
+    for lsn in range(1, 21):
+        order(stages, lsn, session=lsn % 2)
+    for upto in (6, 6, 3, 13, 13, 40):
+        stages.sent(1, upto)
+    assert len(counted(stages)["sent"][0]) == 10
+    order(stages, 41, session=1)
+    stages.sent(1, 41)
+    stages.sent(0, 41)
+    assert len(counted(stages)["sent"][0]) == 21
+
+
+def test_an_order_whose_stamps_were_overwritten_does_not_hide_those_behind_it():
+    stages = Stages()
+    order(stages, 1, session=1)
+    for lsn in range(2, SLOTS + 2):
+        order(stages, lsn, session=0)
+    order(stages, SLOTS + 2, session=1)
+    stages.sent(1, SLOTS + 2)
+    assert len(counted(stages)["sent"][0]) == 1
+
+
 def test_records_without_an_order_are_passed_over():
     stages = Stages()
     order(stages, 10)
@@ -168,3 +191,8 @@ def test_a_counter_that_goes_back_between_cores_counts_as_nothing():
     stages.ticks = 4000
     stages.replicated(10)
     assert counted(stages)["replicated"] == ([0], 0)
+
+
+@pytest.mark.parametrize("left_ticks", [0, 1, 1000])
+def test_a_counter_that_was_set_back_does_not_make_the_clock_leap(left_ticks):
+    assert ns_after_the_counter_went_back(left_ticks) < 60 * 10**9  # else by hours, never to be taken back

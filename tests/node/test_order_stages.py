@@ -7,12 +7,14 @@ import subprocess
 import sys
 import urllib.request
 
+import numpy as np
 import orjson
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.client import Message, Order, Side
 from gateway.demo.world import LOOPBACK
+from gateway.native.stages import BUCKETS
 from gateway.node.latency import StageHistogram, stages_from
 from tests.support.rig import WAIT_S, Rig
 
@@ -85,3 +87,11 @@ def test_prometheus_reads_the_metrics(rig: Rig):
     assert (count, total) == (said.count, pytest.approx(said.sum_ns / 1e9))
     assert buckets == sorted(buckets)
     assert buckets[-1] == said.count
+
+
+def test_what_came_since_a_node_was_started_anew_is_all_it_says():
+    counts = np.zeros(BUCKETS, np.uint64)
+    counts[3] = 5
+    before, after = StageHistogram(counts * np.uint64(2), 300), StageHistogram(counts, 100)
+    assert after.minus(before).count == 5
+    assert before.minus(after).count == 5

@@ -14,8 +14,10 @@ import pytest
 
 from gateway.client import AsyncClient, Client, LoginRefused, Message, NotConnected, Order, Side
 from gateway.client.shared import SharedConnection
+from gateway.errors import GatewayError
 from gateway.native import clientwire as wire
 from gateway.native.sharedstream import SharedStream
+from gateway.node.sharedclients import SharedClients
 from tests.support.rig import WAIT_S, Rig
 
 _numbers = itertools.count(1)
@@ -96,6 +98,28 @@ def test_a_wrong_token_is_refused_here_too(rig: Rig):
 def test_a_path_where_nobody_listens_is_named(tmp_path):
     with pytest.raises(NotConnected, match=r"shm:.*nobody\.sock"):
         Client(tmp_path / "nobody.sock", "strategy", connect_timeout=0.05)
+
+
+@pytest.mark.parametrize("kind", ["file", "listener", "long"])
+def test_a_node_that_cannot_listen_says_where_and_what_it_wants(tmp_path, kind):
+    path = tmp_path / ("x" * 200 if kind == "long" else "a.sock")
+    with socket.socket(socket.AF_UNIX) as other:
+        if kind == "listener":
+            other.bind(str(path))
+            other.listen()
+        elif kind == "file":
+            path.write_text("mine")
+        with pytest.raises(GatewayError, match=r"shared_clients: .*(a\.sock|xxx).*this node alone"):
+            SharedClients(path, None)
+    assert kind == "long" or path.exists()
+
+
+def test_the_socket_of_a_node_that_was_killed_is_taken_over(tmp_path):
+    path = tmp_path / "a.sock"
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(path))
+    SharedClients(path, None).close()
+    assert not path.exists()
 
 
 def connected(rig: Rig) -> tuple[socket.socket, int]:
