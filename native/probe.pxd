@@ -46,6 +46,8 @@ cdef class Probe:
     cdef uint32_t clordid_length
     cdef uint8_t execution[4096]     # fields of the answer
     cdef uint32_t execution_length
+    cdef uint32_t execution_digits   # where the digits of the order's ClOrdID (11) are in it; 0: nowhere
+    cdef uint64_t base               # number of the last order before this measurement
     cdef uint64_t orders_seen        # by the broker
     cdef uint64_t executions_read    # by the client
     cdef uint64_t number

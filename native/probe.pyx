@@ -66,7 +66,7 @@ cdef class Probe:
 
     `client_fd` is logged in and speaks frames of the client protocol, or, with `client_session`, FIX; with `shared` it
     wakes, and the frames are there. `fields` are an order's, without ClOrdID (11); `execution` are those of the answer
-    to each. Raises ValueError.
+    to each, whose ClOrdID, if it has one, becomes the order's. Raises ValueError.
     """
 
     def __cinit__(self, Session session not None, int client_fd, int broker_fd, *, uint16_t index,
@@ -89,6 +89,10 @@ cdef class Probe:
         self.digits_offset = <uint32_t>(FRAME_HEADER_BYTES + len(head))
         self.clordid_length = <uint32_t>(len(prefix) + DIGITS)
         self.execution_length = <uint32_t>len(execution)
+        at = execution.find(b"\x0111=" + prefix)
+        self.execution_digits = <uint32_t>(at + 4 + len(prefix)) if at >= 0 else 0
+        if self.execution_digits + DIGITS > self.execution_length:
+            raise ValueError("execution: its ClOrdID (11) is shorter than an order's")
         self.session = session
         self.client_session = client_session
         self.shared = shared
@@ -153,6 +157,7 @@ cdef class Probe:
         cdef uint64_t before, limit_ns
         cdef int failed
         self.orders_seen = self.executions_read = 0
+        self.base = self.number
         hops_punctual()
         run.due_ns = now
         while run.taken < run.rows:
@@ -207,6 +212,8 @@ cdef class Probe:
         while run.out < self.orders_seen:
             row = run.times + run.out * HOPS_COLUMNS
             row[HOPS_OUT] = at_ns
+            if self.execution_digits:
+                write_digits(self.execution + self.execution_digits, self.base + run.out + 1)
             now = instant_t(spin_clock_ns(CLOCK_MONOTONIC), spin_clock_ns(CLOCK_REALTIME))
             if session_send_application(&self.session.state, b"8", 1, self.execution, self.execution_length, 0, 0, 0,
                                         0, &now, &record) != SEND_OK:

@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -37,6 +38,7 @@ from gateway.native.journal import Journal
 from gateway.native.probe import Probe
 from gateway.native.session import Session
 from gateway.native.sharedstream import SharedStream
+from gateway.node.latency import StageHistogram, stages_from
 
 START_TIMEOUT_S = 30.0
 POLL_S = 0.01
@@ -62,6 +64,10 @@ class ProbedPair:
             self.probe.pump()
             self.probe.measure(times, interval_ns=interval_ns, pause_ns=pause_ns, wait=self.wait)
         return times
+
+    def stages(self) -> dict[str, StageHistogram]:
+        """How long each stage of an order took so far, on the primary."""
+        return stages_from(_asked(self.places.control["a"], "latency")["stages"])
 
     def settle(self) -> None:
         """Waits until the pair can take orders. Raises GatewayError."""
@@ -213,8 +219,14 @@ def _connected(places: PairPlaces, port: int) -> socket.socket:
 
 
 def _in_sync(port: int) -> bool:
-    with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/status", timeout=5) as answer:
-        return bool(orjson.loads(answer.read())["release"] == "ACKED")
+    return bool(_asked(port, "status")["release"] == "ACKED")
+
+
+def _asked(port: int, what: str) -> dict[str, Any]:
+    """What a node's control API says."""
+    with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/{what}", timeout=5) as answer:
+        found: dict[str, Any] = orjson.loads(answer.read())
+    return found
 
 
 def _last_words(places: PairPlaces) -> str:

@@ -36,6 +36,9 @@ def _print_scenario(console: Console, scenario: ScenarioResult) -> None:
     console.print(Text(f"\n{scenario.scenario}: {scenario.text}; {scenario.load}", style="bold"), soft_wrap=True)
     if any(subject.names() for subject in scenario.subjects):
         console.print(_latencies(scenario))
+    stages = _stages(scenario)
+    if stages.row_count:
+        console.print(stages)
     figures = _figures(scenario)
     if figures.row_count:
         console.print(figures)
@@ -105,6 +108,19 @@ def percent_name(percent: float) -> str:
 def number(value: float) -> str:
     """With as many digits as say something."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:,.1f}" if value >= 10 else f"{value:,.2f}"
+
+
+def _stages(scenario: ScenarioResult) -> Table:
+    """What each stage of an order's way takes inside the gateway."""
+    _, factor = unit_of(scenario)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("stage")
+    for percent in PERCENTILES:
+        table.add_column(percent_name(percent), justify="right", no_wrap=True)
+    for subject in scenario.subjects:
+        for name, histogram in subject.stages().items():
+            table.add_row(f"{subject.subject}: {name}", *latency_cells(histogram, factor))
+    return table
 
 
 def _figures(scenario: ScenarioResult) -> Table:

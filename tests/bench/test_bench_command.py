@@ -53,6 +53,9 @@ def test_a_quick_run_of_a_real_pair_beside_its_floor(tmp_path, config):
         assert found.names() == ["order to broker", "execution to client", "order to execution"]
         assert found.pooled("order to broker").count == 2 * 200
         assert found.rounds[0].over_time
+    gateway = scenario.subject("gateway")
+    assert gateway is not None
+    assert gateway.stages()["order"].count == 2 * 200
     assert {missing.subject for missing in scenario.missing} <= {"quickfix, memory", "quickfix, file"}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from gateway.bench.probed_pair import ProbedPair, probed_pair
 from gateway.bench.processes import Cores, continue_processes, placed, stop_processes
 from gateway.bench.quickfix_gateway import QuickFixGateway, quickfix_gateway
 from gateway.bench.scenario import Instrument, Opener, Round, Scenario, Setting, Subject
+from gateway.node.latency import FLOORS_NS, StageHistogram
 
 DUE, SENT, OUT, ANSWERED, IN = range(5)  # columns of times
 SCHEDULINGS = {"poll": "busy-poll", "epoll": "epoll"}  # and what the reactor calls it
@@ -44,6 +45,12 @@ def round_of(times: NDArray[np.uint64]) -> Round:
     )
 
 
+def stage_values(stage: StageHistogram) -> NDArray[np.float64]:
+    """The ns of each order in a stage, as exactly as its buckets tell."""
+    middles = (FLOORS_NS[:-1] + FLOORS_NS[1:] - 1) / 2
+    return np.repeat(middles, stage.counts.astype(np.int64))
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
     """A way from client to broker whose processes are stopped while others are measured."""
@@ -54,7 +61,10 @@ class Running:
     def measure(self) -> Round:
         """One round of open-loop load."""
         self.way.measure(SETTLING, pause_ns=SETTLING_PAUSE_NS)
-        return round_of(self.way.measure(self.setting.operations, interval_ns=self.setting.interval_ns))
+        before = self.way.stages() if isinstance(self.way, ProbedPair) else {}
+        one = round_of(self.way.measure(self.setting.operations, interval_ns=self.setting.interval_ns))
+        after = self.way.stages() if isinstance(self.way, ProbedPair) else {}
+        return replace(one, stages={name: stage_values(after[name].minus(before[name])) for name in after})
 
     def sleep(self) -> None:
         """Its processes are stopped."""
