@@ -20,7 +20,7 @@ from gateway.errors import GatewayError
 def require_plots() -> None:
     """Raises GatewayError when matplotlib is not there."""
     if find_spec("matplotlib") is None:
-        raise GatewayError("--report needs matplotlib, which is not installed; pip install 'fix-gateway[bench]'")
+        raise GatewayError("--report needs matplotlib, which is not installed; pip install matplotlib")
 
 
 def write_report(result: RunResult, directory: Path, earlier: RunResult | None = None) -> None:

@@ -71,12 +71,13 @@ def _run_scenario(scenario: Scenario, options: Options, progress: Progress) -> S
                 why = _open(stack, scenario, subject, options, opened)
             if why is not None:
                 missing[subject.name] = why
-        for turn in range(WARM_UP_ROUNDS + options.rounds):
-            for name in _rotated(list(opened), turn):
+        warm_up = 0 if scenario.heavy else WARM_UP_ROUNDS  # what is heavy begins anew in each round
+        for turn in range(-warm_up, options.rounds):
+            for name in _rotated(list(opened), turn + warm_up):
                 progress(f"{scenario.name}: {_turn(turn, options.rounds)}, {name}")
                 try:
                     one = _measure(opened[name])
-                    if turn >= WARM_UP_ROUNDS:
+                    if turn >= 0:
                         found.setdefault(name, []).append(round_result(one))
                 except FAILURES as error:
                     missing[name] = f"failed: {error or type(error).__name__}"
@@ -125,4 +126,4 @@ def _rotated(names: list[str], turn: int) -> list[str]:
 
 
 def _turn(turn: int, rounds: int) -> str:
-    return "warm-up" if turn < WARM_UP_ROUNDS else f"round {turn - WARM_UP_ROUNDS + 1} of {rounds}"
+    return "warm-up" if turn < 0 else f"round {turn + 1} of {rounds}"

@@ -107,7 +107,9 @@ def percent_name(percent: float) -> str:
 
 def number(value: float) -> str:
     """With as many digits as say something."""
-    return f"{value:,.0f}" if value >= 1000 else f"{value:,.1f}" if value >= 10 else f"{value:,.2f}"
+    if value >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3g}"
 
 
 def _stages(scenario: ScenarioResult) -> Table:

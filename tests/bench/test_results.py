@@ -3,6 +3,7 @@
 import orjson
 import pytest
 
+from gateway.bench import report
 from gateway.bench.report import write_report
 from gateway.bench.results import read_result, write_result
 from gateway.errors import GatewayError
@@ -59,6 +60,12 @@ def test_the_report_has_a_plot_of_each_kind_and_the_host(tmp_path):
     for text in ("wire.tcp.sync.poll", "a processor", "performance", "percentile", "dequeue", "faster", "2.0"):
         assert text in page
     assert read_result(tmp_path / "report" / "report.json") == run
+
+
+def test_without_matplotlib_the_report_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "find_spec", lambda name: None)
+    with pytest.raises(GatewayError, match="pip install matplotlib"):
+        write_report(run_of(subject()), tmp_path)
 
 
 def test_what_a_file_says_is_text_in_the_page_and_no_markup(tmp_path):
