@@ -22,8 +22,10 @@ cdef enum:
 cdef enum frame_type:
     # client -> node
     FRAME_LOGIN = 1         # body: login_body_t, name, token, positions x position_t
-    # session; flags: submit_flag; seq: CLOCK_MONOTONIC (ns) of the client's host when it was handed in, or 0; body: u8
-    # length of MsgType, MsgType, fields "tag=value<SOH>..." (11= among them)
+    # session; flags: submit_flag; seq: CLOCK_MONOTONIC (ns) of the client's host when it was handed in, or 0;
+    # generation: epoch of the WELCOME that it was handed in under: one that was under way while another node was
+    # primary may have been handed in there as well, and counts as handed in again; body: u8 length of MsgType, MsgType,
+    # fields "tag=value<SOH>..." (11= among them)
     FRAME_SUBMIT = 2
     FRAME_CHECKPOINT = 3    # body: u16 key length, key, value: stored in the log
     FRAME_FETCH = 4         # body: key: asks for a CHECKPOINT_VALUE

@@ -193,7 +193,7 @@ cdef void take_submission(node_t* n, client_t* c, frame_header_t* header, const 
     memset(&s, 0, sizeof(s))
     s.client = c.client
     s.session = header.session
-    s.again = header.flags & SUBMIT_AGAIN
+    s.again = header.flags & SUBMIT_AGAIN or header.generation != n.role.epoch
     s.reason = REJECT_MALFORMED
     if length >= 1 and 1 + <uint32_t>body[0] <= length:
         s.msg_type = body + 1

@@ -100,6 +100,7 @@ cdef void role_on_standby(role_t* r, bint joined, uint64_t acked_lsn, const inst
     if not joined:
         r.solo_wanted = r.solo_wanted and r.lost_since != 0   # COMMAND_SOLO holds until the standby has left
         r.rejoin_target = r.own_last_lsn
+        r.join_since = 0        # what it had to catch up with says nothing of its next life
     else:
         r.join_grace_until = 0
     if not joined or acked_lsn > r.acked_lsn or acked_lsn >= r.own_last_lsn:

@@ -111,8 +111,8 @@ cdef void hand_in(simclient_t* c, uint32_t i) noexcept nogil:
     memcpy(body, ORDER_HEAD, head)
     truth_clordid(c.pending[i], body + head)
     memcpy(body + head + TRUE_CLORDID_BYTES, ORDER_REST, rest)
-    send(&c.links[c.active], FRAME_SUBMIT, SUBMIT_AGAIN if c.handed_in[i] else 0,
-         c.truth.orders[c.pending[i]].session, body, head + TRUE_CLORDID_BYTES + rest)
+    send_in(&c.links[c.active], FRAME_SUBMIT, SUBMIT_AGAIN if c.handed_in[i] else 0, c.links[c.active].epoch,
+            c.truth.orders[c.pending[i]].session, body, head + TRUE_CLORDID_BYTES + rest)
     c.handed_in[i] = 1
 
 
@@ -234,6 +234,11 @@ cdef void write_positions(const simclient_t* c, uint8_t* place) noexcept nogil:
 
 cdef void send(simlink_t* up, uint8_t kind, uint8_t flags, uint16_t session, const uint8_t* body,
                uint32_t length) noexcept nogil:
+    send_in(up, kind, flags, 0, session, body, length)
+
+
+cdef void send_in(simlink_t* up, uint8_t kind, uint8_t flags, uint32_t epoch, uint16_t session, const uint8_t* body,
+                  uint32_t length) noexcept nogil:
     cdef frame_header_t header
     if up.out_size + FRAME_HEADER_BYTES + length > SIM_OUT_BYTES:
         return
@@ -242,6 +247,7 @@ cdef void send(simlink_t* up, uint8_t kind, uint8_t flags, uint16_t session, con
     header.type = kind
     header.flags = flags
     header.session = session
+    header.generation = epoch
     memcpy(up.out + up.out_size, &header, FRAME_HEADER_BYTES)
     if length:
         memcpy(up.out + up.out_size + FRAME_HEADER_BYTES, body, length)

@@ -224,7 +224,7 @@ class ClientCore:
         if promised:
             self._pending[identifier] = submission
         if self.active is not None:
-            self.active.output.append(wire.stamped(frame, now_ns) if now_ns else frame)
+            self.active.output.append(frame if again else wire.stamped(frame, self.active.epoch, now_ns))
             submission._handed_in = True
             if not promised:
                 submission._decide(Outcome.SENT)
@@ -422,7 +422,7 @@ class ClientCore:
                 link.output.append(wire.submit_again(submission._frame))
             else:
                 submission._handed_in = True
-                link.output.append(submission._frame)
+                link.output.append(wire.stamped(submission._frame, link.epoch, 0))
         unpromised, self._unpromised = self._unpromised, []
         link.output += [submission._frame for submission in unpromised]
         link.output += [store._frame for queue in self._stores.values() for store in queue]
