@@ -69,6 +69,7 @@ cdef void node_advance(node_t* n, const instant_t* now) noexcept nogil:
 
 
 cdef void await_flush(node_t* n) noexcept nogil:
+    # Where the register was never written to and the log is empty, power that was lost has taken nothing.
     cdef bint first_start = n.role.unproven and role_is_first_start(&n.role)
     if n.flush_first_lsn != 0 and n.journal.flushed_lsn >= n.flush_first_lsn:
         n.flush_first_lsn = 0
@@ -76,8 +77,9 @@ cdef void await_flush(node_t* n) noexcept nogil:
     if first_start and not n.journal.unproven:
         role_on_whole_log(&n.role, &n.now)
         return
-    if ((n.config.role.lost_tail or n.config.role.new_log) and not n.role.tail_suspect
-            and (first_start or not n.role.unproven) and not n.tail_told and n.flush_first_lsn == 0):
+    if ((n.config.role.lost_tail or n.config.role.new_log)
+            and (first_start or not (n.role.tail_suspect or n.role.unproven))
+            and not n.tail_told and n.flush_first_lsn == 0):
         n.tail_told = 1
         note(n, NOTE_TAIL_SETTLED, 0, 0, n.journal.last_lsn, 0)
 

@@ -128,8 +128,8 @@ cdef void role_on_whole_log(role_t* r, const instant_t* now) noexcept nogil:
     if r.state != ROLE_STANDBY and not (r.unproven and role_is_first_start(r)):
         return
     r.unproven = False
-    if r.state == ROLE_STANDBY:
-        r.tail_suspect = False   # what was lost has come again, whether the register was seen to say so or not
+    # What was lost has come again, whether the register was seen to say so or not; or there never was anything.
+    r.tail_suspect = False
     evaluate(r, now)
 
 

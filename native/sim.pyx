@@ -436,13 +436,16 @@ cdef class World:
             self._new_journal(i)
             s.moved_away = 1
             if not self.cell.in_sync & (1 << (1 - i)) or self.nodes[1 - i].moved_away:
-                # It was the only whole copy: the operator does not go on without it.
-                self.truth.gone = 1
-                self.healed = 1
-                self.ended = 1
+                self._only_copy_is_gone()
         if self.tracing:
             self._tell(f"node {'ab'[i]} finds a damaged record and {told}")
         s.logged_lsn = s.journal.last_lsn
+
+    cdef void _only_copy_is_gone(self) noexcept nogil:
+        """It was the only whole one, by the register: the operator does not go on without it."""
+        self.truth.gone = 1
+        self.healed = 1
+        self.ended = 1
 
     cdef void _count_loss(self, uint16_t i, uint64_t first) noexcept nogil:
         """Records from `first` on are going. What the other node lacks of them is gone for good."""
@@ -1078,6 +1081,8 @@ cdef class World:
                 request.desired.version = self.cell.version + 1
                 self.cell = request.desired
                 self._check_in_sync(i, e.b, e.c)
+                if self.cell.in_sync == 1 << i and self.nodes[i].moved_away and self.nodes[i].boot != e.b:
+                    self._only_copy_is_gone()      # asked for by the life that had a log
                 if self.tracing:
                     with gil:
                         self._tell_register(i)

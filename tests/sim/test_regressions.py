@@ -99,6 +99,23 @@ FOUND = {
         '"resend_max_age_ns":30000000},"faults":[[22669,"cut_register",1,5000000,2,""],[23702120,"bit_flip",0,'
         '1989666,0,""]]}'
     ),
+    "a standby that came back without its log was declared in sync by what its former life had to catch up with": (
+        '{"seed":2,"options":{"sessions":1,"clients":2,"durability":1,"refuses_second":true,"watch":true,"ord'
+        'er_every_ns":2000000,"flush_every_ns":5000000,"faults_end_ns":700000000,"resend_max_age_ns":1000000}'
+        ',"faults":[[21082190,"register_down",1,726000000,0,""],[510222634,"bit_flip",1,263896636,0,""]]}'
+    ),
+    "an async order that was under way to a while b was primary, and b sent it, was sent by a once more": (
+        '{"seed":0,"options":{"sessions":1,"clients":1,"durability":1,"refuses_second":true,"watch":false,"or'
+        'der_every_ns":30000000,"flush_every_ns":1000000,"faults_end_ns":700000000,"resend_max_age_ns":600000'
+        '00000,"sync":false},"faults":[[345421195,"cut_clients",0,196000000,3,""],[424495575,"cut_path",2,689'
+        '56554,2,"joining"],[441191870,"switchover",0,1695364,0,""]]}'
+    ),
+    "a pair whose hosts both lost power before its first start waited for ever to become one": (
+        '{"seed":60361384,"options":{"sessions":1,"clients":1,"durability":1,"refuses_second":true,"watch":tr'
+        'ue,"order_every_ns":60000000,"flush_every_ns":1000000,"faults_end_ns":64705734,"resend_max_age_ns":6'
+        '0000000000},"faults":[[246583,"power",1,7000000,0,""],[386887,"power",0,4877113,0,"session no primar'
+        'y"]]}'
+    ),
 }
 
 
