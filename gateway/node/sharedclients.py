@@ -56,7 +56,7 @@ class SharedClients:
     def close(self) -> None:
         """Nobody comes in any more; who is in stays."""
         self._listener.close()
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # the next start removes it, or says why it cannot
             self._path.unlink()
 
     def _hand_over(self, connection: socket.socket) -> None:
