@@ -93,6 +93,7 @@ cdef enum:
     WARM_AFTER_FLUSH_BYTES = 1 << 14
     WARM_POSITIONS = 1 << 14         # LSNs, and
     WARM_SEQS = 1 << 10              # MsgSeqNums per session and direction, whose index pages are touched in advance
+    PREPARE_AT_PART = 8              # the next segment is begun when one part in so many of the current one is used
     PREPARE_EVERY_NS = 2000000
     POLL_BUSY_NS = 10000             # how often to look for records to flush, while they come, and
     POLL_IDLE_NS = 200000            # when none came for QUIET_NS. journal_wake cuts it short

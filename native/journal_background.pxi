@@ -113,7 +113,12 @@ cdef int prepare_step(private_t* p) noexcept nogil:
 
 cdef bint prepare_due(private_t* p) noexcept nogil:
     return (load_u32(&p.current) == UINT32_MAX or load_u32(&p.wanted) != 0
-            or load_u64(&p.offset) >= p.segment_bytes // 2)
+            or load_u64(&p.offset) >= p.segment_bytes // PREPARE_AT_PART)
+
+
+cdef bint hurried(private_t* p) noexcept nogil:
+    """Hundreds of thousands of records a second fill a segment faster than zeros get to a disk."""
+    return load_u32(&p.wanted) != 0 or load_u64(&p.offset) >= p.segment_bytes // 2
 
 
 cdef int create_next(private_t* p) noexcept nogil:
@@ -134,7 +139,7 @@ cdef int fault_in_next(private_t* p) noexcept nogil:
     if start == end:
         return 0
     error = populate(p.preparing.base + start, end - start)
-    if error == 0 and p.writes_zeros:
+    if error == 0 and p.writes_zeros and not hurried(p):
         error = segment_sync(&p.preparing, start, end)
     if error == 0:
         p.prepared_bytes = end

@@ -152,6 +152,12 @@ def test_segments_are_filled_whatever_the_record_size(tmp_path, payload_bytes):
         assert journal.last_lsn == per_segment + 2
 
 
+def test_the_next_segment_is_ready_long_before_the_present_one_is_full(journal):
+    fill(journal, journal.segment_bytes // 7 // 240)
+    journal.prepare()
+    assert (journal.path / "prepared.log").exists()
+
+
 def test_a_record_larger_than_a_segment_is_refused(journal):
     with pytest.raises(JournalError, match="does not fit"):
         journal.append(names.OUT, 0, bytes(SEGMENT_BYTES - 4096 - 47))
