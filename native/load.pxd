@@ -55,7 +55,7 @@ cdef class Load:
 
     cdef int _run(self, uint64_t last, uint32_t window) noexcept nogil
     cdef uint64_t _first_number(self, int index) noexcept nogil
-    cdef int _one(self, uint64_t due_ns) noexcept nogil
+    cdef int _one(self) noexcept nogil
     cdef int _take_again(self, lane_t* lane, uint64_t seq, uint64_t last, uint64_t* resent) noexcept nogil
     cdef int _submit(self, uint64_t last, uint32_t window) noexcept nogil
     cdef int _read_client(self) noexcept nogil

@@ -192,7 +192,7 @@ cdef class Load:
             for row in range(taken.shape[0]):
                 due += interval_ns
                 sleep_until(due)
-                failed = self._one(due)
+                failed = self._one()
                 if failed:
                     break
                 taken[row] = spin_clock_ns(CLOCK_MONOTONIC) - due
@@ -227,16 +227,17 @@ cdef class Load:
         """Of the orders that are handed in from now on, the first that goes to this lane."""
         return self.numbered + (index + self.lane_count - self.numbered % self.lane_count) % self.lane_count
 
-    cdef int _one(self, uint64_t due_ns) noexcept nogil:
+    cdef int _one(self) noexcept nogil:
         """Hands in one order and returns once it is at its counterparty."""
         cdef epoll_event events[EVENTS_PER_TURN]
         cdef lane_t* lane = &self.lanes[self.numbered % self.lane_count]
         cdef uint64_t seen = self.seen
+        cdef uint64_t deadline = spin_clock_ns(CLOCK_MONOTONIC) + LOAD_TIMEOUT_NS
         cdef int failed = self._submit(self.numbered + 1, <uint32_t>-1)
         while failed == 0 and self.seen == seen:
             epoll_wait(self.epoll_fd, events, EVENTS_PER_TURN, WAIT_MS)
             failed = self._read_lane(lane)
-            if spin_clock_ns(CLOCK_MONOTONIC) > due_ns + LOAD_TIMEOUT_NS:
+            if spin_clock_ns(CLOCK_MONOTONIC) > deadline:
                 return FAILED_TIMEOUT
         return self._read_client() if failed == 0 else failed
 

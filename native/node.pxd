@@ -292,6 +292,8 @@ cdef bint node_session_closing(node_t* n, uint16_t session) noexcept nogil
 cdef void node_session_sent(node_t* n, uint16_t session) noexcept nogil
 # connect to links[session].endpoint now
 cdef bint node_take_connect(node_t* n, uint16_t session, const instant_t* now) noexcept nogil
+# How many datagrams may be polled before other work gets its turn.
+cdef uint32_t node_datagrams_per_turn(const node_t* n) noexcept nogil
 cdef size_t node_poll_datagram(node_t* n, const instant_t* now, uint8_t* buffer, uint8_t* to_node) noexcept nogil
 # The datagrams that there were, and the bytes for client `slot`, were written: for the stages alone.
 cdef void node_datagrams_sent(node_t* n) noexcept nogil

@@ -76,6 +76,9 @@ cdef enum:
     HELLO_INTERVAL_NS = 100000000        # until the peer is met; also the least distance of two answers to a HELLO
     WELCOME_BYTES = 1 + MAX_SESSIONS * 152   # node, then session_body_t and a name of at most CREDENTIAL_BYTES each
     FLUSH_POLL_NS = 50000                # how often the flush thread's progress is looked at, if something waits
+    DATAGRAMS_PER_TURN = 64
+    CATCH_UP_DATAGRAMS = 4               # a turn, to a standby that is
+    CATCH_UP_RECORDS = 256               # so many records behind
     DROPS_TOLD_EVERY_NS = 2000000000     # at most so often
     REPEATS_TAKEN = 1000                 # in that time, for what a network may repeat, and
     REPEATS_FOR_EACH = 4                 # for each datagram that is new, on two paths: more is a replay

@@ -53,6 +53,14 @@ cdef bint node_take_connect(node_t* n, uint16_t session, const instant_t* now) n
     return 1
 
 
+cdef uint32_t node_datagrams_per_turn(const node_t* n) noexcept nogil:
+    """While nobody waits for the standby, what it has missed is sent in pieces that hold up no order."""
+    cdef const receiver_view_t* view = &n.sender.views[n.config.role.peer]
+    if view.joined and not n.intake.gated and n.journal.last_lsn > view.received_lsn + CATCH_UP_RECORDS:
+        return CATCH_UP_DATAGRAMS
+    return DATAGRAMS_PER_TURN
+
+
 cdef size_t node_poll_datagram(node_t* n, const instant_t* now, uint8_t* buffer, uint8_t* to_node) noexcept nogil:
     cdef size_t size
     cdef uint8_t peer = n.config.role.peer

@@ -24,7 +24,7 @@ cdef enum:
     SESSION_RX_BYTES = 1 << 18
     CLIENT_RX_BYTES = 1 << 17            # MAX_FRAME_BYTES must fit
     COMMAND_RING_BYTES = 1 << 16
-    DATAGRAMS_PER_TURN = 64              # sent or received before others get their turn
+    DATAGRAMS_PER_TURN = 64              # received before others get their turn
 
 
 cdef enum command_kind:

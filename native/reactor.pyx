@@ -20,8 +20,8 @@ from .datagram cimport MAX_DATAGRAM_BYTES
 from .feed cimport client_tx_consume, client_tx_peek
 from .lifeline cimport lifeline_hold, lifeline_start
 from .node cimport (GREETING_BYTES, NOTE_COMMAND_DONE, NOTE_REGISTER_REQUEST, NOTE_STOPPED, NOTE_TRUNCATION,
-                    node_advance, node_client_written, node_datagrams_sent, node_deadline, node_end_turn,
-                    node_fill_logon, node_greeting_is_fresh, node_next_session, node_on_client_bytes,
+                    node_advance, node_client_written, node_datagrams_per_turn, node_datagrams_sent, node_deadline,
+                    node_end_turn, node_fill_logon, node_greeting_is_fresh, node_next_session, node_on_client_bytes,
                     node_on_client_connected, node_on_client_disconnected, node_on_command, node_on_datagram,
                     node_on_register, node_on_session_bytes, node_on_session_command, node_on_session_connected,
                     node_on_session_disconnected, node_on_timer, node_on_tripwire, node_poll_datagram,
@@ -480,9 +480,9 @@ cdef class Reactor:
     cdef void _send_datagrams(self) noexcept nogil:
         cdef uint8_t to_node = 0
         cdef size_t size
-        cdef int _i
+        cdef uint32_t _i
         cdef int path
-        for _i in range(DATAGRAMS_PER_TURN):
+        for _i in range(node_datagrams_per_turn(self.node)):
             size = node_poll_datagram(self.node, &self.now, self.datagram, &to_node)
             if size == 0:
                 break

@@ -53,7 +53,7 @@ cdef struct receiver_view_t:          # what the primary knows of one receiver
     # Kept by sender.pyx.
     uint64_t heard_incarnation        # of the receiver, and
     uint64_t heard_counter            # the latest datagram of that life: a JOIN that comes after a later one is stale
-    uint64_t in_flight_bytes          # sent for the first time and not acknowledged
+    uint64_t in_flight_bytes          # sent for the first time and not acknowledged, about
     uint32_t fragment_offset          # of record next_lsn, when it is sent in pieces
     nak_range_t naks[MAX_NAK_RANGES]  # asked for and not sent again yet
     uint32_t nak_count

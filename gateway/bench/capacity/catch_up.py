@@ -27,7 +27,7 @@ def measure_catch_up(directory: Path, *, records: int = 1_000_000, mode: str = "
             quiet = np.empty(QUIET_ORDERS, np.uint64)
             load.latencies(quiet, INTERVAL_NS)
             behind = pair.last_lsn("a") or 0
-            pair.start("b", niceness=19)  # it stands for another host: it must not hold up the load
+            pair.start("b", niceness=10)  # it stands for another host: it must not hold up the load
             live: list[tuple[float, NDArray[np.uint64]]] = []
             while (ended := pair.moment("a", _caught_up)) is None:
                 batch = np.empty(BATCH, np.uint64)

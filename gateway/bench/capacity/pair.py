@@ -58,6 +58,7 @@ tripwire = "{host}:{ports[1]}"
 clients = "{host}:{ports[2]}"
 control = "{host}:{ports[3]}"
 reactor = "{reactor}"
+yield_when_idle = false
 cpu = {cores[0]}
 
 [node.b]
@@ -148,7 +149,8 @@ class Pair:
                 stdout=log,
                 stderr=log,
             )
-        os.setpriority(os.PRIO_PROCESS, self.processes[node].pid, niceness)
+        if niceness:
+            os.setpriority(os.PRIO_PROCESS, self.processes[node].pid, os.getpriority(os.PRIO_PROCESS, 0) + niceness)
 
     def start_both(self) -> None:
         """Starts node a, and node b once it will not be the primary."""
