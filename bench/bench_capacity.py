@@ -11,6 +11,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from gateway.bench.capacity.catch_up import measure_catch_up
+from gateway.bench.capacity.growth import measure_cost, measure_memory
 from gateway.bench.capacity.resend import measure_resend
 from gateway.bench.capacity.start import measure_start
 from gateway.bench.capacity.throughput import measure_throughput
@@ -27,7 +28,7 @@ def _measure(benchmark: BenchmarkFixture, function: Callable[..., dict[str, floa
 
 
 @pytest.mark.parametrize("answered", [False, True], ids=["orders", "orders and executions"])
-@pytest.mark.parametrize("sessions", [1, 10])
+@pytest.mark.parametrize("sessions", [1, 10, 100])
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_orders_a_second(benchmark: BenchmarkFixture, tmp_path: Path, mode: str, sessions: int, answered: bool) -> None:
     orders = int(1_000_000 * SCALE)
@@ -44,3 +45,12 @@ def test_resend(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
 
 def test_catch_up_of_a_standby(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     _measure(benchmark, measure_catch_up, tmp_path, records=int(1_000_000 * SCALE))
+
+
+def test_memory_of_a_node(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    _measure(benchmark, measure_memory, tmp_path, orders=int(1_000_000 * SCALE), sessions=100)
+
+
+@pytest.mark.parametrize(("sessions", "orders"), [(1, 0), (100, 0), (1, 1_000_000), (100, 1_000_000)])
+def test_cost_of_an_order(benchmark: BenchmarkFixture, tmp_path: Path, sessions: int, orders: int) -> None:
+    _measure(benchmark, measure_cost, tmp_path, sessions=sessions, orders=int(orders * SCALE))
