@@ -692,6 +692,13 @@ cdef bint may_write(const role_t* r, const instant_t* now) noexcept nogil:
     return not cas_open(r) and now.mono_ns >= r.retry_at
 
 
+cdef bint has_forgotten_a_claim(const role_t* r) noexcept nogil:
+    """A former life became primary by the register and died before its log knew: perhaps by an operator's word, who
+    accepted that records are missing."""
+    return (r.state == ROLE_STARTING and r.cell.primary == r.config.node and r.cell.epoch > 1
+            and r.cell.epoch > r.own_last_epoch)
+
+
 cdef void claim(role_t* r, const instant_t* now) noexcept nogil:
     """Asks for a new epoch with this node as primary, alone."""
     cdef register_value_t desired
@@ -705,7 +712,7 @@ cdef void claim(role_t* r, const instant_t* now) noexcept nogil:
     desired.primary = r.config.node
     desired.in_sync = bit(r.config.node)
     r.claimed_epoch = desired.epoch
-    r.claim_skips = r.act_alone or r.tail_suspect
+    r.claim_skips = r.act_alone or r.tail_suspect or has_forgotten_a_claim(r)
     request_write(r, &desired, now)
 
 

@@ -116,6 +116,12 @@ FOUND = {
         '0000000000},"faults":[[246583,"power",1,7000000,0,""],[386887,"power",0,4877113,0,"session no primar'
         'y"]]}'
     ),
+    "a node that an operator made primary and that died before its log knew came back without skipping ahead": (
+        '{"seed":0,"options":{"sessions":1,"clients":1,"durability":1,"refuses_second":false,"watch":true,"or'
+        'der_every_ns":10000000,"flush_every_ns":5000000,"faults_end_ns":700000000,"resend_max_age_ns":600000'
+        '00000},"faults":[[14454335,"kill",0,264000000,22,""],[35477210,"disk_full",1,862668276,0,"session no'
+        ' primary"],[197181957,"act_alone",1,5000000,0,""],[491104629,"kill",1,1065274,0,""]]}'
+    ),
 }
 
 
