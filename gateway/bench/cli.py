@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from gateway.config import load_config
 from gateway.config.models import NodeName
 
 DEFAULT_ROUNDS = 10
-DEFAULT_RATE = 10_000.0
+DEFAULT_RATE = 5_000.0
 EXIT_FAILED = 1
 
 
@@ -33,7 +34,7 @@ def bench(
     list_them: Annotated[bool, typer.Option("--list", help="Show the scenarios, and run none.")] = False,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of each, interleaved; 10 if not given.")] = None,
     rate: Annotated[
-        float | None, typer.Option(min=1, max=1e7, help="Orders a second of open-loop load; 10000 if not given.")
+        float | None, typer.Option(min=1, max=1e7, help="Orders a second of open-loop load; 5000 if not given.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few and short rounds: shows that it works.")] = False,
     config: Annotated[Path | None, typer.Option(help="Your configuration: the pair is set up as it says.")] = None,
@@ -83,6 +84,7 @@ def _measured(
     names: list[str], rounds: int | None, rate: float | None, quick: bool, config: Path | None, node: NodeName
 ) -> RunResult:
     own = load_config(config) if config is not None else None
+    signal.signal(signal.SIGTERM, _stop)
     wanted = chosen(names or (own_scenarios(own, node) if own is not None else []))
     with tempfile.TemporaryDirectory(prefix="gateway-bench-") as directory, _progress() as progress:
         options = Options(
@@ -94,6 +96,11 @@ def _measured(
             node=node,
         )
         return run(wanted, options, progress)
+
+
+def _stop(number: int, _: object) -> None:
+    """Ends as an interrupt does: what was started is stopped."""
+    raise SystemExit(128 + number)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ REACTORS = ("busy-poll", "epoll")
 MODES = ("async", "sync")
 HEARTBEAT_S = 3600  # a pair that is not being measured is stopped, and must not be missed
 PAUSED_AT_MOST = "10min"
+STARTUP_WAIT = "30s"  # node b must not become primary because node a was slow to start
 LAYOUT = """\
 [pair]
 id = 1
@@ -32,6 +33,7 @@ path = "register"
 [replication]
 key_file = "replication.key"
 suspect_after = "{suspect_after}"
+startup_wait = "{startup_wait}"
 {replication}
 [journal]
 {journal}
@@ -157,6 +159,7 @@ def write_pair(directory: Path, spec: PairSpec, cores: Cores) -> PairPlaces:
         LAYOUT.format(
             **names,
             suspect_after=spec.suspect_after,
+            startup_wait=STARTUP_WAIT,
             replication=spec.replication,
             journal=spec.journal,
             nodes="\n".join(nodes),

@@ -30,7 +30,7 @@ from gateway.bench.pairconfig import (
     PairSpec,
     write_pair,
 )
-from gateway.bench.processes import LOOPBACK, Cores, pinned, placed
+from gateway.bench.processes import LOOPBACK, Cores, pinned, placed, program
 from gateway.errors import GatewayError
 from gateway.native import clientwire as wire
 from gateway.native.floors import COLUMNS
@@ -40,7 +40,7 @@ from gateway.native.session import Session
 from gateway.native.sharedstream import SharedStream
 from gateway.node.latency import StageHistogram, stages_from
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
 POLL_S = 0.01
 MAX_MESSAGES = 1 << 22  # that a probe may exchange
 SEGMENT_BYTES = 1 << 30  # of the probe's journals: address space, not memory
@@ -89,7 +89,7 @@ def probed_pair(directory: Path, spec: PairSpec, cores: Cores | None = None) -> 
     places = write_pair(directory, spec, cores)
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server((LOOPBACK, places.broker)))
-        pids = [stack.enter_context(_node(places, node)) for node in ("a", "b")]
+        pids = [stack.enter_context(_node(places, node)).pid for node in ("a", "b")]
         broker, _ = _accepted(listener, places)
         stack.enter_context(broker)
         session = probe_session("acceptor", TARGET, SENDER)
@@ -145,20 +145,9 @@ def probe_session(role: str, sender: str, target: str) -> Session:
     return session
 
 
-@contextlib.contextmanager
-def _node(places: PairPlaces, node: str) -> Iterator[int]:
+def _node(places: PairPlaces, node: str) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "gateway", "node", "--config", str(places.config), "--node", node]
-    with (places.directory / f"{node}.log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-    try:
-        yield process.pid
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    return program(command, places.directory / f"{node}.log")
 
 
 def _accepted(listener: socket.socket, places: PairPlaces) -> tuple[socket.socket, object]:

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 STOP_TIMEOUT_S = 5.0
+
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
+
+def die_with_parent() -> None:
+    """In a new process: it is killed when its parent dies, also while it is stopped."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +65,9 @@ def process(core: int, function: Callable[..., None], *arguments: object, **name
     """Runs a function in a process on `core`; its id. The caller makes the function return, or it is killed."""
 
     def run() -> None:
+        die_with_parent()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.sched_setaffinity(0, {core})
         function(*arguments, **named)
 
@@ -66,6 +80,32 @@ def process(core: int, function: Callable[..., None], *arguments: object, **name
         child.join(STOP_TIMEOUT_S)
         child.kill()
         child.join()
+
+
+@contextlib.contextmanager
+def program(command: list[str], log: Path, stop_timeout_s: float = 20.0) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a program with its output in `log` and a pipe for its input; asked to stop at the end, and killed if it
+    does not."""
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=die_with_parent,  # noqa: PLW1509  (one call into libc, which is loaded)
+        )
+    try:
+        yield child
+    finally:
+        assert child.stdin is not None
+        child.stdin.close()
+        child.terminate()
+        try:
+            child.wait(stop_timeout_s)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
 
 
 def tcp_pair(stack: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from gateway.bench.pairconfig import OMS, SENDER, TARGET
 from gateway.bench.probed_pair import POLL_S, START_TIMEOUT_S, probe_of, probe_session
-from gateway.bench.processes import LOOPBACK, Cores, pinned
+from gateway.bench.processes import LOOPBACK, Cores, pinned, program
 from gateway.demo.world import free_ports
 from gateway.errors import GatewayError
 from gateway.native.floors import COLUMNS
@@ -71,22 +70,9 @@ def quickfix_gateway(directory: Path, store: str, cores: Cores) -> Iterator[Quic
 def _engine(directory: Path, store: str, listen: int, broker: int, core: int) -> Iterator[int]:
     command = [sys.executable, "-m", "gateway.bench.quickfix_passthrough"]
     command += [str(listen), str(broker), str(directory), store]
-    with (directory / "quickfix.log").open("wb") as log:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
-    os.sched_setaffinity(process.pid, {core})
-    try:
-        yield process.pid
-    finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-STOP_TIMEOUT_S = 5.0
+    with program(command, directory / "quickfix.log") as child:
+        os.sched_setaffinity(child.pid, {core})  # before it has threads
+        yield child.pid
 
 
 def _connected(port: int, directory: Path) -> socket.socket:

@@ -35,7 +35,7 @@ class Options:
 
     directory: Path  # for the subjects' files
     rounds: int = 10
-    rate: float = 10_000.0
+    rate: float = 5_000.0
     quick: bool = False
     config: Config | None = None
     node: NodeName = "a"
