@@ -92,7 +92,7 @@ def program(command: list[str], log: Path, stop_timeout_s: float = 20.0) -> Iter
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
-            process_group=0,  # not a session of its own: yielding works only among the tasks of one (sched(7), autogroup)
+            process_group=0,  # not a session of its own: yielding works only within one (sched(7), autogroup)
             preexec_fn=die_with_parent,  # noqa: PLW1509  (one call into libc, which is loaded)
         )
     try:
