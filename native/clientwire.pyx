@@ -396,11 +396,11 @@ def submit(uint16_t session, str msg_type, str cl_ord_id, bytes fields):
     return frame
 
 
-def stamped(bytes frame not None, uint32_t epoch, uint64_t mono_ns):
+def stamped(bytes frame not None, uint64_t epoch, uint64_t mono_ns):
     """A SUBMIT frame that is handed in for the first time: in which epoch, when (CLOCK_MONOTONIC, ns; or 0)."""
     cdef bytes copy = PyBytes_FromStringAndSize(PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame))
     (<frame_header_t*>PyBytes_AS_STRING(copy)).seq = mono_ns
-    (<frame_header_t*>PyBytes_AS_STRING(copy)).generation = epoch
+    (<frame_header_t*>PyBytes_AS_STRING(copy)).generation = <uint32_t>epoch
     return copy
 
 

@@ -84,6 +84,7 @@ cdef void session_told(void* context, session_t* session, session_event event, u
             n.links[i].resent += 1
         else:
             n.links[i].gap_filled += 1
+            n.links[i].asked_lsn = 0        # a question may have been among them: what is in doubt still is asked again
         return
     if event == EVENT_READY:
         a = n.links[i].resent
