@@ -122,6 +122,12 @@ FOUND = {
         '00000},"faults":[[14454335,"kill",0,264000000,22,""],[35477210,"disk_full",1,862668276,0,"session no'
         ' primary"],[197181957,"act_alone",1,5000000,0,""],[491104629,"kill",1,1065274,0,""]]}'
     ),
+    "a question about an order in doubt became gap fill and was never asked again": (
+        '{"seed":0,"options":{"sessions":1,"clients":1,"durability":1,"refuses_second":true,"watch":true,"ord'
+        'er_every_ns":60000000,"flush_every_ns":5000000,"faults_end_ns":700000000,"resend_max_age_ns":1000000'
+        '},"faults":[[14909269,"power",0,32000000,0,""],[191760064,"broker_deaf",1,2257741,0,""],[436450079,"'
+        'drift",0,0,1313385,""]]}'
+    ),
 }
 
 
