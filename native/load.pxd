@@ -8,6 +8,7 @@ depend on: session, clientwire. Makes system calls on the sockets that it is giv
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+from .bytequeue cimport byte_queue_t
 from .session cimport Session, session_t
 
 
@@ -17,21 +18,15 @@ cdef enum:
     MAX_LANES = 256
 
 
-cdef struct load_stream_t:
-    int fd
-    uint32_t filled
-    uint8_t* bytes
-
-
 cdef struct lane_t:                  # a session, and the counterparty at its end
     session_t* session
-    load_stream_t stream
+    byte_queue_t stream
     uint64_t next_number             # in the ClOrdID of the order that comes next
     bint blocked                     # its socket takes no more answers now
 
 
 cdef class Load:
-    cdef load_stream_t client
+    cdef byte_queue_t client
     cdef lane_t lanes[MAX_LANES]
     cdef readonly int lane_count
     cdef list sessions
@@ -63,4 +58,4 @@ cdef class Load:
     cdef int _take_message(self, lane_t* lane, const uint8_t* data, uint32_t length) noexcept nogil
     cdef int _answer(self, lane_t* lane, const uint8_t* digits) noexcept nogil
     cdef int _flush_lane(self, lane_t* lane) noexcept nogil
-    cdef _watch(self, load_stream_t* s, int fd, uint64_t what, uint32_t events)
+    cdef _watch(self, byte_queue_t* s, int fd, uint64_t what, uint32_t events)

@@ -7,10 +7,11 @@ MsgSeqNum and ClOrdID alone are looked at, so that a run measures the pair and n
 from libc.errno cimport EAGAIN, EINTR, errno as c_errno
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcmp, memcpy, memmove, memset
+from libc.string cimport memcmp, memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_THREAD_CPUTIME_ID
 from posix.unistd cimport close
 
+from .bytequeue cimport NUMBER_DIGITS, byte_queue_t, use_up, write_number
 from .clientwire cimport (FRAME_ACCEPTED, FRAME_HEADER_BYTES, FRAME_MESSAGE, FRAME_REJECTED, FRAME_SUBMIT,
                           frame_available, frame_header_t)
 from .instant cimport instant_t
@@ -48,7 +49,6 @@ cdef extern from * nogil:
     void* memmem(const void*, size_t, const void*, size_t)
 
 cdef enum:
-    DIGITS = 9                       # of an order's number, at the end of its ClOrdID
     EVENTS_PER_TURN = 64
     WAIT_MS = 100
     HEADER_SCAN_BYTES = 200          # MsgSeqNum is among the first so many bytes of a message
@@ -85,7 +85,7 @@ cdef class Load:
                   uint64_t first=0):
         cdef frame_header_t header
         cdef bytes head = b"\x01D11=" + prefix
-        cdef bytes body = head + b"0" * DIGITS + b"\x01" + fields
+        cdef bytes body = head + b"0" * NUMBER_DIGITS + b"\x01" + fields
         self.epoll_fd = -1
         if FRAME_HEADER_BYTES + len(body) > sizeof(self.frame) or len(execution) > sizeof(self.execution):
             raise ValueError(f"fields of at most {sizeof(self.frame) - FRAME_HEADER_BYTES} bytes")
@@ -97,7 +97,7 @@ cdef class Load:
         memcpy(self.execution, <const char*>execution, len(execution))
         self.frame_length = header.length
         self.digits_offset = <uint32_t>(FRAME_HEADER_BYTES + len(head))
-        self.clordid_length = <uint32_t>len(prefix) + DIGITS
+        self.clordid_length = <uint32_t>len(prefix) + NUMBER_DIGITS
         self.execution_length = <uint32_t>len(execution)
         self.answers = len(execution) != 0
         if self.answers:
@@ -243,7 +243,7 @@ cdef class Load:
 
     cdef int _take_again(self, lane_t* lane, uint64_t seq, uint64_t last, uint64_t* resent) noexcept nogil:
         cdef epoll_event events[EVENTS_PER_TURN]
-        cdef load_stream_t* s = &lane.stream
+        cdef byte_queue_t* s = &lane.stream
         cdef uint64_t deadline = spin_clock_ns(CLOCK_MONOTONIC) + LOAD_TIMEOUT_NS
         cdef size_t used
         cdef int64_t length
@@ -308,7 +308,7 @@ cdef class Load:
                 place = self.out + self.out_tail
                 memcpy(place, self.frame, self.frame_length)
                 (<frame_header_t*>place).session = <uint16_t>(self.numbered % self.lane_count)
-                write_digits(place + self.digits_offset, self.numbered)
+                write_number(place + self.digits_offset, self.numbered)
                 self.out_tail += self.frame_length
                 self.numbered += 1
             if self.out_head == self.out_tail:
@@ -324,7 +324,7 @@ cdef class Load:
             self.out_tail = 0
 
     cdef int _read_client(self) noexcept nogil:
-        cdef load_stream_t* s = &self.client
+        cdef byte_queue_t* s = &self.client
         cdef const frame_header_t* header
         cdef size_t used
         cdef int64_t length
@@ -351,7 +351,7 @@ cdef class Load:
                 return 0
 
     cdef int _read_lane(self, lane_t* lane) noexcept nogil:
-        cdef load_stream_t* s = &lane.stream
+        cdef byte_queue_t* s = &lane.stream
         cdef size_t used
         cdef int64_t length
         cdef int more
@@ -377,7 +377,7 @@ cdef class Load:
     cdef int _take_message(self, lane_t* lane, const uint8_t* data, uint32_t length) noexcept nogil:
         cdef const uint8_t* at = <const uint8_t*>memmem(data, min(length, <uint32_t>HEADER_SCAN_BYTES), b"\x0134=", 4)
         cdef const uint8_t* kind = <const uint8_t*>memmem(data, min(length, <uint32_t>HEADER_SCAN_BYTES), b"\x0135=", 4)
-        cdef uint8_t digits[DIGITS]
+        cdef uint8_t digits[NUMBER_DIGITS]
         cdef instant_t now
         if at is NULL or kind is NULL:
             return FAILED_GARBLED
@@ -389,9 +389,9 @@ cdef class Load:
             return self._flush_lane(lane)
         lane.session.next_in += 1
         at = <const uint8_t*>memmem(at, <size_t>(data + length - at), b"\x0111=", 4)
-        write_digits(digits, lane.next_number)
+        write_number(digits, lane.next_number)
         if (at is NULL or at + 4 + self.clordid_length >= data + length or at[4 + self.clordid_length] != 1
-                or memcmp(at + 4 + self.clordid_length - DIGITS, digits, DIGITS) != 0):
+                or memcmp(at + 4 + self.clordid_length - NUMBER_DIGITS, digits, NUMBER_DIGITS) != 0):
             return FAILED_ORDER
         lane.next_number += self.lane_count
         self.seen += 1
@@ -401,7 +401,7 @@ cdef class Load:
         cdef const record_header_t* record = NULL
         cdef instant_t now = instant_t(spin_clock_ns(CLOCK_MONOTONIC), spin_clock_ns(CLOCK_REALTIME))
         cdef send_status status
-        memcpy(self.execution + self.execution_offset, digits, DIGITS)
+        memcpy(self.execution + self.execution_offset, digits, NUMBER_DIGITS)
         status = session_send_application(lane.session, b"8", 1, self.execution, self.execution_length, 0, 0, 0, 0,
                                           &now, &record)
         if status == SEND_TX_FULL and self._flush_lane(lane) == 0:
@@ -423,7 +423,7 @@ cdef class Load:
                 return 0 if c_errno == EAGAIN or c_errno == EINTR else FAILED_CLOSED
             session_tx_consume(lane.session, <size_t>sent, &now)
 
-    cdef _watch(self, load_stream_t* s, int fd, uint64_t what, uint32_t events):
+    cdef _watch(self, byte_queue_t* s, int fd, uint64_t what, uint32_t events):
         cdef epoll_event event
         s.fd = fd
         s.bytes = <uint8_t*>malloc(LOAD_BUFFER_BYTES)
@@ -434,7 +434,7 @@ cdef class Load:
             raise MemoryError("load: a socket cannot be watched")
 
 
-cdef int fill(load_stream_t* s) noexcept nogil:
+cdef int fill(byte_queue_t* s) noexcept nogil:
     """1: there may be more; 0: nothing more now; -1: closed."""
     cdef ssize_t size
     if s.filled == LOAD_BUFFER_BYTES:
@@ -487,16 +487,3 @@ cdef uint64_t number_at(const uint8_t* p, const uint8_t* end) noexcept nogil:
         value = value * 10 + (p[0] - c'0')
         p += 1
     return value
-
-
-cdef void write_digits(uint8_t* place, uint64_t value) noexcept nogil:
-    cdef int i
-    for i in range(DIGITS):
-        place[DIGITS - 1 - i] = <uint8_t>(c'0' + value % 10)
-        value //= 10
-
-
-cdef void use_up(load_stream_t* s, size_t size) noexcept nogil:
-    s.filled -= <uint32_t>size
-    if size and s.filled:
-        memmove(s.bytes, s.bytes + size, s.filled)

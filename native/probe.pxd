@@ -6,18 +6,13 @@ clientwire, hops.h. Makes system calls on the two sockets that it is given.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+from .bytequeue cimport byte_queue_t
 from .session cimport Session, session_t
 from .sharedstream cimport SharedStream
 
 
 cdef enum:
     PROBE_BUFFER_BYTES = 1 << 20
-
-
-cdef struct probe_stream_t:
-    int fd
-    uint32_t filled
-    uint8_t* bytes
 
 
 cdef struct probe_run_t:             # of one measurement
@@ -36,8 +31,8 @@ cdef class Probe:
     cdef Session client_session      # None: the client speaks frames
     cdef SharedStream shared         # where it speaks them; None: on the socket
     cdef bint asleep                 # it is woken by the socket
-    cdef probe_stream_t client
-    cdef probe_stream_t broker
+    cdef byte_queue_t client
+    cdef byte_queue_t broker
     cdef uint8_t frame[4096]         # SUBMIT, the digits of its ClOrdID (11) to be filled in
     cdef uint32_t frame_length
     cdef uint32_t frame_sent         # of the order that is on its way; frame_length: none is
@@ -58,6 +53,6 @@ cdef class Probe:
     cdef int _take(self, probe_run_t* run) noexcept nogil
     cdef int _submit(self) noexcept nogil
     cdef int _push_frame(self) noexcept nogil
-    cdef int _read_session(self, probe_stream_t* s, session_t* session, uint64_t* at_ns) noexcept nogil
+    cdef int _read_session(self, byte_queue_t* s, session_t* session, uint64_t* at_ns) noexcept nogil
     cdef ssize_t _read_client(self, uint8_t* place, size_t room) noexcept nogil
     cdef int _read_frames(self, uint64_t* at_ns) noexcept nogil

@@ -7,9 +7,10 @@ of those before (open loop), or one at a time.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memmove, memset
+from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME
 
+from .bytequeue cimport NUMBER_DIGITS, byte_queue_t, use_up, write_number
 from .clientwire cimport (FRAME_HEADER_BYTES, FRAME_MESSAGE, FRAME_REJECTED, FRAME_SUBMIT, frame_available,
                           frame_header_t)
 from .instant cimport instant_t
@@ -44,7 +45,6 @@ cdef extern from "sys/socket.h" nogil:
     int MSG_DONTWAIT, MSG_NOSIGNAL
 
 cdef enum:
-    DIGITS = 9
     FAILED_TIMEOUT = -1
     FAILED_CLOSED = -2
     FAILED_REFUSED = -3
@@ -74,7 +74,7 @@ cdef class Probe:
                   Session client_session=None, SharedStream shared=None):
         cdef frame_header_t header
         cdef bytes head = b"\x01D11=" + prefix
-        cdef bytes body = head + b"0" * DIGITS + b"\x01" + fields
+        cdef bytes body = head + b"0" * NUMBER_DIGITS + b"\x01" + fields
         if FRAME_HEADER_BYTES + len(body) > sizeof(self.frame) or len(execution) > sizeof(self.execution):
             raise ValueError(f"fields of at most {sizeof(self.frame) - FRAME_HEADER_BYTES} bytes")
         memset(&header, 0, sizeof(header))
@@ -87,11 +87,11 @@ cdef class Probe:
         self.frame_length = self.frame_sent = header.length
         self.body_offset = FRAME_HEADER_BYTES + 2        # behind the MsgType and its length
         self.digits_offset = <uint32_t>(FRAME_HEADER_BYTES + len(head))
-        self.clordid_length = <uint32_t>(len(prefix) + DIGITS)
+        self.clordid_length = <uint32_t>(len(prefix) + NUMBER_DIGITS)
         self.execution_length = <uint32_t>len(execution)
         at = execution.find(b"\x0111=" + prefix)
         self.execution_digits = <uint32_t>(at + 4 + len(prefix)) if at >= 0 else 0
-        if self.execution_digits + DIGITS > self.execution_length:
+        if self.execution_digits + NUMBER_DIGITS > self.execution_length:
             raise ValueError("execution: its ClOrdID (11) is shorter than an order's")
         self.session = session
         self.client_session = client_session
@@ -213,7 +213,7 @@ cdef class Probe:
             row = run.times + run.out * HOPS_COLUMNS
             row[HOPS_OUT] = at_ns
             if self.execution_digits:
-                write_digits(self.execution + self.execution_digits, self.base + run.out + 1)
+                write_number(self.execution + self.execution_digits, self.base + run.out + 1)
             now = instant_t(spin_clock_ns(CLOCK_MONOTONIC), spin_clock_ns(CLOCK_REALTIME))
             if session_send_application(&self.session.state, b"8", 1, self.execution, self.execution_length, 0, 0, 0,
                                         0, &now, &record) != SEND_OK:
@@ -246,7 +246,7 @@ cdef class Probe:
         cdef const record_header_t* record = NULL
         cdef instant_t now
         self.number += 1
-        write_digits(self.frame + self.digits_offset, self.number)
+        write_number(self.frame + self.digits_offset, self.number)
         if self.client_session is None:
             self.frame_sent = 0
             return self._push_frame()
@@ -278,7 +278,7 @@ cdef class Probe:
         self.frame_sent += <uint32_t>size
         return 0
 
-    cdef int _read_session(self, probe_stream_t* s, session_t* session, uint64_t* at_ns) noexcept nogil:
+    cdef int _read_session(self, byte_queue_t* s, session_t* session, uint64_t* at_ns) noexcept nogil:
         """Takes what has come; at_ns: when, if something has."""
         cdef ssize_t size = spin_read(s.fd, s.bytes + s.filled, PROBE_BUFFER_BYTES - s.filled)
         cdef instant_t now
@@ -306,7 +306,7 @@ cdef class Probe:
         return size
 
     cdef int _read_frames(self, uint64_t* at_ns) noexcept nogil:
-        cdef probe_stream_t* s = &self.client
+        cdef byte_queue_t* s = &self.client
         cdef ssize_t size = self._read_client(s.bytes + s.filled, PROBE_BUFFER_BYTES - s.filled)
         cdef const frame_header_t* header
         cdef size_t used = 0
@@ -354,16 +354,3 @@ cdef void flush(session_t* session, int fd) noexcept nogil:
         now = instant_t(spin_clock_ns(CLOCK_MONOTONIC), spin_clock_ns(CLOCK_REALTIME))
         session_tx_consume(session, <size_t>sent, &now)
         size = session_tx_peek(session, <uint64_t>-1, &data)
-
-
-cdef void write_digits(uint8_t* place, uint64_t value) noexcept nogil:
-    cdef int i
-    for i in range(DIGITS):
-        place[DIGITS - 1 - i] = <uint8_t>(c'0' + value % 10)
-        value //= 10
-
-
-cdef void use_up(probe_stream_t* s, size_t size) noexcept nogil:
-    s.filled -= <uint32_t>size
-    if size and s.filled:
-        memmove(s.bytes, s.bytes + size, s.filled)

@@ -30,7 +30,7 @@ from gateway.bench.pairconfig import (
     PairSpec,
     write_pair,
 )
-from gateway.bench.processes import LOOPBACK, Cores, pinned, placed, program
+from gateway.bench.processes import LOOPBACK, Cores, connected, pinned, placed, program
 from gateway.errors import GatewayError
 from gateway.native import clientwire as wire
 from gateway.native.floors import COLUMNS
@@ -59,11 +59,7 @@ class ProbedPair:
 
     def measure(self, count: int, *, interval_ns: int = 0, pause_ns: int = 0) -> NDArray[np.uint64]:
         """`count` rows of times in ns: due, handed in, out, answered, in. Raises RuntimeError."""
-        times = np.empty((count, COLUMNS), np.uint64)
-        with pinned(self.cores.measuring):
-            self.probe.pump()
-            self.probe.measure(times, interval_ns=interval_ns, pause_ns=pause_ns, wait=self.wait)
-        return times
+        return times_of(self.probe, self.cores, self.wait, count, interval_ns, pause_ns)
 
     def stages(self) -> dict[str, StageHistogram]:
         """How long each stage of an order took so far, on the primary."""
@@ -76,6 +72,15 @@ class ProbedPair:
             if time.monotonic() > deadline:
                 raise GatewayError(f"the pair is not ready after {START_TIMEOUT_S:g} s:\n{_last_words(self.places)}")
             time.sleep(POLL_S)
+
+
+def times_of(probe: Probe, cores: Cores, wait: str, count: int, interval_ns: int, pause_ns: int) -> NDArray[np.uint64]:
+    """`count` orders of a probe on its own core, as `Probe.measure` says. Raises RuntimeError."""
+    times = np.empty((count, COLUMNS), np.uint64)
+    with pinned(cores.measuring):
+        probe.pump()
+        probe.measure(times, interval_ns=interval_ns, pause_ns=pause_ns, wait=wait)
+    return times
 
 
 @contextlib.contextmanager
@@ -197,14 +202,7 @@ def _at_the_door(places: PairPlaces) -> socket.socket:
 
 def _connected(places: PairPlaces, port: int) -> socket.socket:
     """A connection to the primary, which may not listen yet."""
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while True:
-        try:
-            return socket.create_connection((LOOPBACK, port))
-        except ConnectionRefusedError:
-            if time.monotonic() > deadline:
-                raise GatewayError(f"node a does not take clients:\n{_last_words(places)}") from None
-            time.sleep(POLL_S)
+    return connected(port, START_TIMEOUT_S, lambda: f"node a does not take clients:\n{_last_words(places)}")
 
 
 def _in_sync(port: int) -> bool:

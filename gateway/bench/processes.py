@@ -8,13 +8,17 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+from gateway.errors import GatewayError
+
 LOOPBACK = "127.0.0.1"
 STOP_TIMEOUT_S = 5.0
+CONNECT_POLL_S = 0.01
 
 
 _LIBC = ctypes.CDLL(None)
@@ -106,6 +110,18 @@ def program(command: list[str], log: Path, stop_timeout_s: float = 20.0) -> Iter
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+
+
+def connected(port: int, timeout_s: float, why_not: Callable[[], str]) -> socket.socket:
+    """A connection to a program that may not listen yet. Raises GatewayError with `why_not()` when it never does."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return socket.create_connection((LOOPBACK, port))
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise GatewayError(why_not()) from None
+            time.sleep(CONNECT_POLL_S)
 
 
 def tcp_pair(stack: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:

@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.bench.pairconfig import OMS, SENDER, TARGET
-from gateway.bench.probed_pair import POLL_S, START_TIMEOUT_S, probe_of, probe_session
-from gateway.bench.processes import LOOPBACK, Cores, pinned, program
+from gateway.bench.probed_pair import POLL_S, START_TIMEOUT_S, probe_of, probe_session, times_of
+from gateway.bench.processes import LOOPBACK, Cores, connected, program
 from gateway.demo.world import free_ports
 from gateway.errors import GatewayError
-from gateway.native.floors import COLUMNS
 from gateway.native.probe import Probe
 
 
@@ -34,11 +33,7 @@ class QuickFixGateway:
 
     def measure(self, count: int, *, interval_ns: int = 0, pause_ns: int = 0) -> NDArray[np.uint64]:
         """`count` rows of times in ns: due, handed in, out, answered, in. Raises RuntimeError."""
-        times = np.empty((count, COLUMNS), np.uint64)
-        with pinned(self.cores.measuring):
-            self.probe.pump()
-            self.probe.measure(times, interval_ns=interval_ns, pause_ns=pause_ns, wait=self.wait)
-        return times
+        return times_of(self.probe, self.cores, self.wait, count, interval_ns, pause_ns)
 
 
 @contextlib.contextmanager
@@ -54,7 +49,9 @@ def quickfix_gateway(directory: Path, store: str, cores: Cores) -> Iterator[Quic
             broker = stack.enter_context(listener.accept()[0])
         except TimeoutError:
             raise GatewayError(f"QuickFIX did not connect in {START_TIMEOUT_S:g} s: {_log(directory)}") from None
-        client = stack.enter_context(_connected(listen, directory))
+        client = stack.enter_context(
+            connected(listen, START_TIMEOUT_S, lambda: f"QuickFIX takes no clients: {_log(directory)}")
+        )
         session, client_session = probe_session("acceptor", TARGET, SENDER), probe_session("initiator", OMS, SENDER)
         probe = probe_of(session, client, broker, client_session)
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -73,17 +70,6 @@ def _engine(directory: Path, store: str, listen: int, broker: int, core: int) ->
     with program(command, directory / "quickfix.log") as child:
         os.sched_setaffinity(child.pid, {core})  # before it has threads
         yield child.pid
-
-
-def _connected(port: int, directory: Path) -> socket.socket:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while True:
-        try:
-            return socket.create_connection((LOOPBACK, port))
-        except ConnectionRefusedError:
-            if time.monotonic() > deadline:
-                raise GatewayError(f"QuickFIX takes no clients: {_log(directory)}") from None
-            time.sleep(POLL_S)
 
 
 def _log(directory: Path) -> str:
