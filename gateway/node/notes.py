@@ -1,4 +1,4 @@
-"""Turns the node's notes into structured log lines."""
+"""Turns the node's notes into structured log lines. `at`: when it happened; `timestamp`: when it was written."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import structlog
 
 from gateway.native.node import DROP_NAMES, SESSION_EVENT_NAMES, Note
 from gateway.native.role import Cause, RegisterOutcome, Release, State
+from gateway.node.incident import utc_text
 
-log = structlog.get_logger("node")
+logger = structlog.get_logger("node")
 
 WARNINGS = frozenset({"suspected", "diverged", "truncation", "journal_full", "replication_stalled", "skipped_ahead"})
 SESSION_WARNINGS = frozenset({"GAP", "REJECT_SENT", "REJECT_RECEIVED", "GARBLED", "DISCONNECTED"})
@@ -42,6 +43,7 @@ DISCONNECT_REASONS = (
 
 def log_note(note: Note, session_names: list[str]) -> None:
     """Writes one note as one line, at the level that fits it."""
+    log = logger.bind(at=utc_text(note.wall_ns))
     if note.code == "role":
         log.warning(
             "role",
@@ -51,14 +53,14 @@ def log_note(note: Note, session_names: list[str]) -> None:
             cause=Cause(note.c & 0xFF).name,
         )
     elif note.code == "session":
-        _log_session(note, session_names)
+        _log_session(log, note, session_names)
     elif note.code in {"connecting", "connected", "disconnected", "first_order", "skipped_ahead"}:
         write = log.warning if note.code in WARNINGS else log.info
         write(note.code, session=session_names[note.session], endpoint=note.a)
     elif note.code == "in_doubt":
         log.warning("in_doubt", session=session_names[note.session], asked=note.a)
     elif note.code == "datagrams_dropped":
-        _log_dropped(note)
+        _log_dropped(log, note)
     elif note.code == "question_refused":
         log.warning("question_refused", count=note.b, remedy="ask the counterparty, then send- or give-up-doubted")
     elif note.code == "reconciled":
@@ -74,7 +76,7 @@ def log_note(note: Note, session_names: list[str]) -> None:
         write(note.code, lsn=note.b, value=note.c)
 
 
-def _log_dropped(note: Note) -> None:
+def _log_dropped(log: Any, note: Note) -> None:
     reason = DROP_NAMES[note.a]
     if reason != "wrong_version":
         log.warning("datagrams_dropped", reason=reason, count=note.b)
@@ -88,7 +90,7 @@ def _log_dropped(note: Note) -> None:
     )
 
 
-def _log_session(note: Note, session_names: list[str]) -> None:
+def _log_session(log: Any, note: Note, session_names: list[str]) -> None:
     event = SESSION_EVENT_NAMES[note.a]
     values: dict[str, Any] = {"session": session_names[note.session]}
     named = zip(EVENT_ARGUMENTS.get(event, ()), (note.b, note.c), strict=False)

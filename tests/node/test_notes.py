@@ -83,3 +83,8 @@ def test_clients_come_are_refused_and_go():
         "client_logged_in",
         "client_refused",
     ]
+
+
+def test_a_line_says_when_it_happened():
+    (line,) = logged("following", b=5)
+    assert line["at"] == "1970-01-01T00:00:00.000000Z"
