@@ -176,8 +176,13 @@ class ChaosWorld(World):
         return tuple(name for name in everything if name in self.links)
 
     def wires_of(self, node: str) -> tuple[str, ...]:
-        """Those of its links that are devices; none without namespaces."""
-        return ("path", "tripwire", f"host-{node}") if self._hosts is not None else ()
+        """Those of its links that are devices, and the way to a register that is a directory, which no device carries;
+        none without namespaces."""
+        if self._hosts is None:
+            return ()
+        register = f"register-{node}"
+        files = (register,) if isinstance(self.links.get(register), FileLink) else ()
+        return ("path", "tripwire", f"host-{node}", *files)
 
     def drop_broker_connections(self) -> None:
         """Resets the connections to the broker."""

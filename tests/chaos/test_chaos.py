@@ -17,6 +17,7 @@ from gateway.chaos.world import ChaosWorld, WorldOptions
 from gateway.demo.cli import SAMPLE_ORDERS
 
 ROUNDS = os.environ.get("GATEWAY_CHAOS_ROUNDS", "4")  # of each test
+WITH_NAMESPACES = pytest.mark.skipif(bool(Namespaces.obstacle()), reason=Namespaces.obstacle())
 
 
 def chaos(*arguments: str) -> tuple[int, list[dict]]:
@@ -34,7 +35,7 @@ def chaos(*arguments: str) -> tuple[int, list[dict]]:
         pytest.param(
             ("--engine", "native", "--seed", "4", "--network", "namespaces"),
             id="namespaces",
-            marks=pytest.mark.skipif(bool(Namespaces.obstacle()), reason=Namespaces.obstacle()),
+            marks=WITH_NAMESPACES,
         ),
     ],
 )
@@ -49,10 +50,14 @@ def test_nothing_is_doubled_or_lost_and_the_pair_heals(tmp_path: Path, options: 
     assert not place.exists()  # only what failed is kept
 
 
-@pytest.mark.parametrize("fault", ["kill", "isolate"])
-def test_a_series_of_takeovers_tells_how_long_each_step_took(tmp_path: Path, fault: str) -> None:
+@pytest.mark.parametrize(
+    ("fault", "network"),
+    [("kill", "loopback"), ("isolate", "loopback"), pytest.param("isolate", "namespaces", marks=WITH_NAMESPACES)],
+)
+def test_a_series_of_takeovers_tells_how_long_each_step_took(tmp_path: Path, fault: str, network: str) -> None:
     place = tmp_path / "worlds"
-    status, (series,) = chaos("--takeovers", "3", "--register", "file", "--fault", fault, "--dir", str(place))
+    what = ("--takeovers", "3", "--register", "file", "--fault", fault, "--network", network)
+    status, (series,) = chaos(*what, "--dir", str(place))
     assert status == 0
     assert series["takeovers"] == 3
     assert series["audit"]["passed"]
