@@ -12,6 +12,7 @@ from rich.table import Table
 
 from gateway.bench.registry import chosen
 from gateway.bench.scenario import Setting
+from gateway.bench.units import figure
 
 PERCENTILES = (50.0, 90.0, 99.0, 99.9, 100.0)
 _rows: list[tuple[str, NDArray[np.float64]]] = []
@@ -43,14 +44,20 @@ def pytest_terminal_summary() -> None:
 
 @pytest.fixture
 def measured(benchmark: BenchmarkFixture, distribution: Distribution, tmp_path: Path) -> Measured:
-    """Measures one subject of a scenario of `gateway bench`, in five rounds behind one another."""
+    """Measures one subject of a scenario of `gateway bench`, in rounds one behind another; `scale`: of its operations.
+    Prints the figures, and adds the latencies to the table."""
 
-    def measure(scenario: str, subject: str = "gateway") -> None:
+    def measure(scenario: str, subject: str = "gateway", rounds: int = ROUNDS, scale: float = 1.0) -> None:
         chosen_one = chosen([scenario])[0]
         opened = next(one for one in chosen_one.subjects if one.name == subject)
-        with opened.open(Setting(tmp_path, chosen_one.operations, RATE)) as instrument:
-            rounds = [benchmark.pedantic(instrument.measure)] + [instrument.measure() for _ in range(ROUNDS - 1)]
-        for name in rounds[0].series:
-            distribution(f"{scenario}, {subject}: {name}", np.concatenate([one.series[name] for one in rounds]))
+        if (why := opened.lacks()) is not None:
+            pytest.skip(why)
+        with opened.open(Setting(tmp_path, int(chosen_one.operations * scale), RATE)) as instrument:
+            taken = [benchmark.pedantic(instrument.measure)] + [instrument.measure() for _ in range(rounds - 1)]
+        for name in taken[0].series:
+            distribution(f"{scenario}, {subject}: {name}", np.concatenate([one.series[name] for one in taken]))
+        for name in taken[0].figures:
+            benchmark.extra_info[name] = middle = float(np.median([one.figures[name] for one in taken]))
+            print(f"\n  {scenario}, {subject}: {figure(name).label:40} {middle:16,.3f}", end="")
 
     return measure

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from gateway.bench.histogram import PERCENTILES
 from gateway.bench.results import RunResult, ScenarioResult, SubjectResult
+from gateway.bench.units import Kind, figure
 
 DRAWS = 4000
 SEED = 20261121  # the same files give the same verdicts
@@ -28,10 +29,20 @@ class Verdict(StrEnum):
 
     FASTER = "faster"
     SLOWER = "slower"
+    SMALLER = "smaller"
+    LARGER = "larger"
     HIGHER = "higher"
     LOWER = "lower"
     SAME = "no difference"
     UNKNOWN = "too few rounds"
+
+
+WORDS = {  # for what went down, and for what went up
+    Kind.TIME: (Verdict.FASTER, Verdict.SLOWER),
+    Kind.RATE: (Verdict.SLOWER, Verdict.FASTER),
+    Kind.SIZE: (Verdict.SMALLER, Verdict.LARGER),
+    Kind.OTHER: (Verdict.LOWER, Verdict.HIGHER),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +105,12 @@ def _changes(
         for place, percent in enumerate(PERCENTILES):
             what = f"{name} {'max' if percent == 100 else f'p{percent:g}'}"
             values = before[:, place], after[:, place]
-            found.append(_change(key, what, *values, generator, (Verdict.FASTER, Verdict.SLOWER)))
+            found.append(_change(key, what, *values, generator, WORDS[Kind.TIME]))
     figures = [name for name in old.rounds[0].figures if name in new.rounds[0].figures]
     for name in figures:
         values = _figures(old, name), _figures(new, name)
-        found.append(_change(key, name, *values, generator, (Verdict.LOWER, Verdict.HIGHER)))
+        told = figure(name)
+        found.append(_change(key, told.label, *values, generator, WORDS[told.kind]))
     return found
 
 

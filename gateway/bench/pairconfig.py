@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,14 @@ startup_wait = "{startup_wait}"
 [journal]
 {journal}
 {nodes}
+{sessions}
+{door}
+[[client]]
+name = "{client}"
+{more}"""
+SESSION = """
 [[session]]
-name = "BROKER"
+name = "{target}"
 begin_string = "{begin_string}"
 sender_comp_id = "{sender}"
 target_comp_id = "{target}"
@@ -49,10 +56,7 @@ mode = "{mode}"
 {session}
 [session.tcp]
 {tcp}
-{door}
-[[client]]
-name = "bench"
-{more}"""
+"""
 NODE = """\
 [node.{name}]
 data_dir = "node-{name}"
@@ -73,9 +77,10 @@ sender_comp_id = "{sender}"
 target_comp_id = "OMS"
 heartbeat = {heartbeat}
 role = "acceptor"
-client = "bench"
-route = "BROKER"
+client = "{client}"
+route = "{target}"
 """
+NAMES = {"begin_string": BEGIN_STRING, "sender": SENDER, "client": CLIENT, "heartbeat": HEARTBEAT_S}
 # What of the user's own tables counts here: the rest names files, hosts or times that are not this pair's.
 OWN_REPLICATION = ("datagram_bytes", "heartbeat_interval", "retransmit_after", "nak_after", "window_records")
 OWN_SESSION = ("timestamp_digits", "validation", "without_checks")
@@ -88,10 +93,13 @@ class PairSpec:
 
     mode: str = "sync"
     reactor: str = "busy-poll"
+    standby_reactor: str | None = None  # of node b; None: the same
     way: str = "tcp"
+    sessions: int = 1
     paths: int = 1
     yields: bool = True
     suspect_after: str = PAUSED_AT_MOST
+    startup_wait: str = STARTUP_WAIT
     replication: str = ""
     journal: str = 'segment_bytes = "64 MiB"'
     session: str = "timestamp_digits = 6"
@@ -104,7 +112,7 @@ class PairPlaces:
     """Files and ports of one pair."""
 
     directory: Path
-    broker: int
+    brokers: list[int]  # of each session's counterparty
     clients: dict[str, int] = field(default_factory=dict)
     control: dict[str, int] = field(default_factory=dict)
     listen: dict[str, int] = field(default_factory=dict)
@@ -114,6 +122,15 @@ class PairPlaces:
     def config(self) -> Path:
         """The configuration file."""
         return self.directory / "pair.toml"
+
+    def log(self, node: str) -> Path:
+        """What a node's process writes."""
+        return self.directory / f"{node}.log"
+
+
+def target_of(session: int) -> str:
+    """Name and TargetCompID (56) of a session by its number."""
+    return f"{TARGET}{session}" if session else TARGET
 
 
 def spec_of(config: Config, node: NodeName, spec: PairSpec) -> PairSpec:
@@ -135,43 +152,54 @@ def write_pair(directory: Path, spec: PairSpec, cores: Cores) -> PairPlaces:
     """Makes the files of a pair in `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
     write_secret(directory / "replication.key", secrets.token_hex(16))
-    ports = iter(free_ports(1 + 2 * (4 + spec.paths)))
-    places = PairPlaces(directory, next(ports))
-    nodes = []
-    for name, cpu in (("a", cores.gateway), ("b", cores.standby)):
-        places.replication[name] = [next(ports) for _ in range(spec.paths)]
-        trip, places.clients[name], places.control[name], places.listen[name] = (next(ports) for _ in range(4))
-        nodes.append(
-            NODE.format(
-                name=name,
-                udp=", ".join(f'"{LOOPBACK}:{port}"' for port in places.replication[name]),
-                trip=f"{LOOPBACK}:{trip}",
-                clients=f"{LOOPBACK}:{places.clients[name]}",
-                control=f"{LOOPBACK}:{places.control[name]}",
-                listen=f'fix_listen = ["{LOOPBACK}:{places.listen[name]}"]\n' if spec.way == "fix" else "",
-                reactor=spec.reactor,
-                cpu=cpu,
-                yields=str(spec.yields).lower(),
-            )
-        )
-    names = {"begin_string": BEGIN_STRING, "sender": SENDER, "target": TARGET, "heartbeat": HEARTBEAT_S}
+    ports = iter(free_ports(spec.sessions + 2 * (4 + spec.paths)))
+    places = PairPlaces(directory, [next(ports) for _ in range(spec.sessions)])
+    nodes = [
+        _node("a", spec, spec.reactor, places, ports, cores.gateway),
+        _node("b", spec, spec.standby_reactor or spec.reactor, places, ports, cores.standby),
+    ]
     places.config.write_text(
         LAYOUT.format(
-            **names,
             suspect_after=spec.suspect_after,
-            startup_wait=STARTUP_WAIT,
+            startup_wait=spec.startup_wait,
             replication=spec.replication,
             journal=spec.journal,
             nodes="\n".join(nodes),
-            broker=f"{LOOPBACK}:{places.broker}",
-            mode=spec.mode,
-            session=spec.session,
-            tcp=spec.tcp,
-            door=DOOR.format(**names) if spec.way == "fix" else "",
+            sessions="".join(_session(index, spec, port) for index, port in enumerate(places.brokers)),
+            door=DOOR.format(**NAMES, target=TARGET) if spec.way == "fix" else "",
+            client=CLIENT,
             more=spec.more,
         )
     )
     return places
+
+
+def _node(name: str, spec: PairSpec, reactor: str, places: PairPlaces, ports: Iterator[int], cpu: int) -> str:
+    """A node's section; its ports are taken from `ports` and kept in `places`."""
+    places.replication[name] = [next(ports) for _ in range(spec.paths)]
+    trip, places.clients[name], places.control[name], places.listen[name] = (next(ports) for _ in range(4))
+    return NODE.format(
+        name=name,
+        udp=", ".join(f'"{LOOPBACK}:{port}"' for port in places.replication[name]),
+        trip=f"{LOOPBACK}:{trip}",
+        clients=f"{LOOPBACK}:{places.clients[name]}",
+        control=f"{LOOPBACK}:{places.control[name]}",
+        listen=f'fix_listen = ["{LOOPBACK}:{places.listen[name]}"]\n' if spec.way == "fix" else "",
+        reactor=reactor,
+        cpu=cpu,
+        yields=str(spec.yields).lower(),
+    )
+
+
+def _session(index: int, spec: PairSpec, port: int) -> str:
+    return SESSION.format(
+        **NAMES,
+        target=target_of(index),
+        broker=f"{LOOPBACK}:{port}",
+        mode=spec.mode,
+        session=spec.session,
+        tcp=spec.tcp,
+    )
 
 
 def _lines(section: Section, keys: tuple[str, ...]) -> str:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 SIZE = (9.0, 4.2)  # inches
 TICKS = (0.0, 90.0, 99.0, 99.9, 99.99, 99.999)
 CURVE = 100 - np.geomspace(100, 0.001, 200)  # percentages, denser towards the tail
-NS_PER_US = 1000.0
 MS_PER_S = 1000.0
 
 

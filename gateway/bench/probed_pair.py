@@ -5,20 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from gateway.bench.messages import CL_ORD_ID, EXECUTION, ORDER_FIELDS
+from gateway.bench.nodes import asked, last_words, node_program
 from gateway.bench.pairconfig import (
     BEGIN_STRING,
     CLIENT,
@@ -30,7 +26,7 @@ from gateway.bench.pairconfig import (
     PairSpec,
     write_pair,
 )
-from gateway.bench.processes import LOOPBACK, Cores, connected, pinned, placed, program
+from gateway.bench.processes import LOOPBACK, Cores, connected, pinned, placed
 from gateway.errors import GatewayError
 from gateway.native import clientwire as wire
 from gateway.native.floors import COLUMNS
@@ -44,7 +40,6 @@ START_TIMEOUT_S = 60.0
 POLL_S = 0.01
 MAX_MESSAGES = 1 << 22  # that a probe may exchange
 SEGMENT_BYTES = 1 << 30  # of the probe's journals: address space, not memory
-LOG_LINES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +58,14 @@ class ProbedPair:
 
     def stages(self) -> dict[str, StageHistogram]:
         """How long each stage of an order took so far, on the primary."""
-        return stages_from(_asked(self.places.control["a"], "latency")["stages"])
+        return stages_from(asked(self.places.control["a"], "latency")["stages"])
 
     def settle(self) -> None:
         """Waits until the pair can take orders. Raises GatewayError."""
         deadline = time.monotonic() + START_TIMEOUT_S
         while not (self.probe.pump() and _in_sync(self.places.control["a"])):
             if time.monotonic() > deadline:
-                raise GatewayError(f"the pair is not ready after {START_TIMEOUT_S:g} s:\n{_last_words(self.places)}")
+                raise GatewayError(f"the pair is not ready after {START_TIMEOUT_S:g} s:\n{last_words(self.places)}")
             time.sleep(POLL_S)
 
 
@@ -93,8 +88,8 @@ def probed_pair(directory: Path, spec: PairSpec, cores: Cores | None = None) -> 
     wait = "block" if spec.reactor == "epoll" else "yield" if cores.standby == cores.measuring else "spin"
     places = write_pair(directory, spec, cores)
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server((LOOPBACK, places.broker)))
-        pids = [stack.enter_context(_node(places, node)).pid for node in ("a", "b")]
+        listener = stack.enter_context(socket.create_server((LOOPBACK, places.brokers[0])))
+        pids = [stack.enter_context(node_program(places, node)).pid for node in ("a", "b")]
         broker, _ = _accepted(listener, places)
         stack.enter_context(broker)
         session = probe_session("acceptor", TARGET, SENDER)
@@ -150,17 +145,12 @@ def probe_session(role: str, sender: str, target: str) -> Session:
     return session
 
 
-def _node(places: PairPlaces, node: str) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "gateway", "node", "--config", str(places.config), "--node", node]
-    return program(command, places.directory / f"{node}.log")
-
-
 def _accepted(listener: socket.socket, places: PairPlaces) -> tuple[socket.socket, object]:
     listener.settimeout(START_TIMEOUT_S)
     try:
         return listener.accept()
     except TimeoutError:
-        raise GatewayError(f"no node connected in {START_TIMEOUT_S:g} s:\n{_last_words(places)}") from None
+        raise GatewayError(f"no node connected in {START_TIMEOUT_S:g} s:\n{last_words(places)}") from None
 
 
 def _logged_in(places: PairPlaces) -> socket.socket:
@@ -202,24 +192,8 @@ def _at_the_door(places: PairPlaces) -> socket.socket:
 
 def _connected(places: PairPlaces, port: int) -> socket.socket:
     """A connection to the primary, which may not listen yet."""
-    return connected(port, START_TIMEOUT_S, lambda: f"node a does not take clients:\n{_last_words(places)}")
+    return connected(port, START_TIMEOUT_S, lambda: f"node a does not take clients:\n{last_words(places)}")
 
 
 def _in_sync(port: int) -> bool:
-    return bool(_asked(port, "status")["release"] == "ACKED")
-
-
-def _asked(port: int, what: str) -> dict[str, Any]:
-    """What a node's control API says."""
-    with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/{what}", timeout=5) as answer:
-        found: dict[str, Any] = orjson.loads(answer.read())
-    return found
-
-
-def _last_words(places: PairPlaces) -> str:
-    """The ends of the nodes' logs."""
-    lines = []
-    for node in ("a", "b"):
-        log = (places.directory / f"{node}.log").read_text(errors="replace").splitlines()
-        lines += [f"{node}: {line}" for line in log[-LOG_LINES:]]
-    return "\n".join(lines)
+    return bool(asked(port, "status")["release"] == "ACKED")

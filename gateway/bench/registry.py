@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from gateway.bench.scenario import Scenario
-from gateway.bench.scenarios import capacity, codec, hops, pieces, replication, wire
+from gateway.bench.scenarios import capacity, codec, growth, hops, pieces, replication, takeover, wire
 from gateway.config import Config
 from gateway.config.models import NodeName
 from gateway.errors import GatewayError
 
-MODULES = (codec, pieces, replication, hops, wire, capacity)
+MODULES = (codec, pieces, replication, hops, wire, capacity, growth, takeover)
 
 
 def all_scenarios() -> tuple[Scenario, ...]:

@@ -13,7 +13,16 @@ from gateway.bench.compare import compare
 from gateway.bench.histogram import PERCENTILES
 from gateway.bench.plots import percentile_plot, stage_plot, time_plot
 from gateway.bench.results import RunResult, ScenarioResult, SubjectResult, write_result
-from gateway.bench.tables import RATIO_HEADINGS, latency_cells, number, percent_name, ratio_cells, series_of, unit_of
+from gateway.bench.tables import (
+    RATIO_HEADINGS,
+    figure_rows,
+    latency_cells,
+    number,
+    percent_name,
+    ratio_cells,
+    series_of,
+    unit_of,
+)
 from gateway.errors import GatewayError
 
 
@@ -58,7 +67,7 @@ def _scenario(scenario: ScenarioResult) -> dict[str, Any]:
             for subject in scenario.subjects
             if series in subject.names()
         ],
-        "figures": [_figure(subject, name) for subject in scenario.subjects for name in subject.rounds[0].figures],
+        "figures": figure_rows(scenario),
         "pictures": [Markup(picture) for picture in pictures],
     }
 
@@ -71,15 +80,4 @@ def _row(scenario: ScenarioResult, subject: SubjectResult, series: str, factor: 
         "count": pooled.count,
         "values": latency_cells(pooled, factor),
         "ratios": ratio_cells(scenario, subject, series),
-    }
-
-
-def _figure(subject: SubjectResult, name: str) -> dict[str, str]:
-    values = sorted(one.figures[name] for one in subject.rounds if name in one.figures)
-    return {
-        "subject": subject.subject,
-        "name": name,
-        "median": number(values[len(values) // 2]),
-        "lowest": number(values[0]),
-        "highest": number(values[-1]),
     }

@@ -12,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gateway.bench.histogram import Histogram, histogram_of, merged
 from gateway.bench.scenario import Role, Round
+from gateway.bench.units import NS_PER_MS
 from gateway.config.load import describe
 from gateway.errors import GatewayError
 
 FORMAT = "fix-gateway-bench"
 VERSION = 1
 SLOTS = 100  # of a round, over time
-NS_PER_MS = 1e6
 MAX_PROBLEMS = 5  # that are told of a file
 
 

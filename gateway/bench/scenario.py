@@ -87,18 +87,20 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One that answers a scenario's question. `needs`: a package that has to be installed."""
+    """One that answers a scenario's question. `needs`: a package that has to be installed; `obstacle`: why it cannot be
+    measured on this host (empty: it can)."""
 
     name: str
     role: Role
     open: Opener
     needs: str | None = None
+    obstacle: Callable[[], str] | None = None
 
     def lacks(self) -> str | None:
         """Why it cannot be measured here, and the remedy; None: it can."""
-        if self.needs is None or find_spec(self.needs) is not None:
-            return None
-        return f"the package {self.needs} is not installed; pip install {self.needs}"
+        if self.needs is not None and find_spec(self.needs) is None:
+            return f"the package {self.needs} is not installed; pip install {self.needs}"
+        return (self.obstacle() if self.obstacle is not None else "") or None
 
 
 @dataclass(frozen=True, slots=True)

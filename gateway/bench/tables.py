@@ -11,13 +11,21 @@ from gateway.bench.compare import Change, Comparison, Verdict
 from gateway.bench.histogram import PERCENTILES, Histogram
 from gateway.bench.results import RunResult, ScenarioResult, SubjectResult
 from gateway.bench.scenario import FLOOR, GATEWAY
+from gateway.bench.units import NS_PER_MS, NS_PER_US, figure
 
-NS_PER_US = 1000.0
-US_FROM_NS = 2000.0
+UNITS_OF_LATENCIES = (("ms", NS_PER_MS), ("us", NS_PER_US))
+ENOUGH = 2.0  # of a unit, to be told in it
 RATIOS = ((FLOOR, 50.0), (FLOOR, 99.0), (GATEWAY, 50.0))
 RATIO_HEADINGS = ("p50 / floor", "p99 / floor", "p50 / gateway")
 WIDTH_OF_FILES = 160
-STYLES = {Verdict.FASTER: "green", Verdict.SLOWER: "red", Verdict.UNKNOWN: "dim", Verdict.SAME: "dim"}
+STYLES = {
+    Verdict.FASTER: "green",
+    Verdict.SMALLER: "green",
+    Verdict.SLOWER: "red",
+    Verdict.LARGER: "red",
+    Verdict.UNKNOWN: "dim",
+    Verdict.SAME: "dim",
+}
 
 
 def console_for_tables() -> Console:
@@ -80,9 +88,11 @@ def ratio_to(scenario: ScenarioResult, subject: SubjectResult, other: str, serie
 
 
 def unit_of(scenario: ScenarioResult) -> tuple[str, float]:
-    """In which unit a scenario is told, and how many ns it has: microseconds where even the quickest takes some."""
-    medians = [subject.pooled(name).percentile(50) for subject in scenario.subjects for name in subject.names()]
-    return ("us", NS_PER_US) if medians and min(medians) >= US_FROM_NS else ("ns", 1.0)
+    """In which unit a scenario is told, and how many ns it has: the largest of which even the quickest subject takes
+    some for the main series."""
+    medians = [subject.pooled(subject.names()[0]).percentile(50) for subject in scenario.subjects if subject.names()]
+    least = min(medians, default=0.0)
+    return next(((unit, factor) for unit, factor in UNITS_OF_LATENCIES if least >= ENOUGH * factor), ("ns", 1.0))
 
 
 def latency_cells(histogram: Histogram, factor: float) -> list[str]:
@@ -125,18 +135,27 @@ def _stages(scenario: ScenarioResult) -> Table:
     return table
 
 
+def figure_rows(scenario: ScenarioResult) -> list[list[str]]:
+    """Of each figure: subject, what it is, median over the rounds, lowest and highest, unit."""
+    rows = []
+    for subject in scenario.subjects:
+        for name in subject.rounds[0].figures:
+            values = sorted(one.figures[name] for one in subject.rounds if name in one.figures)
+            told = figure(name)
+            cells = [number(value) for value in (values[len(values) // 2], values[0], values[-1])]
+            rows.append([subject.subject, told.text, *cells, told.unit])
+    return rows
+
+
 def _figures(scenario: ScenarioResult) -> Table:
     """Medians over the rounds."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("figure")
-    table.add_column("median", justify="right")
-    table.add_column("from", justify="right")
-    table.add_column("to", justify="right")
-    for subject in scenario.subjects:
-        for name in subject.rounds[0].figures:
-            values = sorted(one.figures[name] for one in subject.rounds if name in one.figures)
-            middle = values[len(values) // 2]
-            table.add_row(f"{subject.subject}: {name}", number(middle), number(values[0]), number(values[-1]))
+    for heading in ("median", "from", "to"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    for subject, text, *cells in figure_rows(scenario):
+        table.add_row(f"{subject}: {text}", *cells)
     return table
 
 

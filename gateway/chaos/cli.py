@@ -19,7 +19,8 @@ from gateway.chaos.etcd import HAVE_ETCD
 from gateway.chaos.namespaces import Namespaces
 from gateway.chaos.plan import Kind
 from gateway.chaos.report import Report
-from gateway.chaos.takeovers import HEARTBEAT_S, SEGMENT_BYTES, measure_takeovers
+from gateway.chaos.takeovers import SUSPECT_AFTER_MS as TAKEOVER_SUSPECT_AFTER_MS
+from gateway.chaos.takeovers import measure_takeovers, quiet_world
 from gateway.chaos.verdict import RoundResult
 from gateway.chaos.world import WorldOptions
 from gateway.client.orderfile import read_orders
@@ -31,7 +32,6 @@ ENDLESS_ROUNDS = 1 << 40
 DEFAULT_ROUNDS = 20
 ROUNDS_A_WORLD = 20
 SUSPECT_AFTER_MS = 250  # so that a busy machine is not taken for a dead peer
-TAKEOVER_SUSPECT_AFTER_MS = 50  # as in production
 
 T = TypeVar("T")
 
@@ -91,17 +91,14 @@ class Chosen:
         )
 
     def takeover_world(self) -> WorldOptions:
-        """A world in which nothing but the gateway takes time."""
-        return WorldOptions(
-            self.mode.value,
-            _engines(self.engine)[0],
-            _registers(self.register)[0],
+        """The world in which takeovers are timed."""
+        return quiet_world(
             self.orders.resolve(),
-            self.suspect_after or TAKEOVER_SUSPECT_AFTER_MS,
+            mode=self.mode.value,
+            engine=_engines(self.engine)[0],
+            register=_registers(self.register)[0],
             network=self.network.value,
-            relays=self.network is Network.NAMESPACES,
-            segment_bytes=SEGMENT_BYTES,
-            heartbeat_s=HEARTBEAT_S,
+            suspect_after_ms=self.suspect_after or TAKEOVER_SUSPECT_AFTER_MS,
         )
 
     def command(self) -> str:

@@ -24,6 +24,7 @@ UNDISTURBED_S = 0.25  # so long nobody asks the nodes anything
 STEPS = ("detect", "register", "connect", "logon", "ready", "first_order_at_broker")
 SEGMENT_BYTES = "16 MiB"
 HEARTBEAT_S = 30
+SUSPECT_AFTER_MS = 50  # as in production
 
 
 @dataclass(slots=True)
@@ -50,6 +51,29 @@ class TakeoverSeries:
             },
             "audit": self.audit.as_dict() if self.audit is not None else None,
         }
+
+
+def quiet_world(
+    orders: Path,
+    *,
+    mode: str = "sync",
+    engine: str = "native",
+    register: str = "file",
+    network: str = "loopback",
+    suspect_after_ms: int = SUSPECT_AFTER_MS,
+) -> WorldOptions:
+    """A world in which nothing but the gateway takes time."""
+    return WorldOptions(
+        mode,
+        engine,
+        register,
+        orders,
+        suspect_after_ms,
+        network=network,
+        relays=network == "namespaces",
+        segment_bytes=SEGMENT_BYTES,
+        heartbeat_s=HEARTBEAT_S,
+    )
 
 
 async def measure_takeovers(

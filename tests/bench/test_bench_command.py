@@ -59,6 +59,22 @@ def test_a_quick_run_of_a_real_pair_beside_its_floor(tmp_path, config):
     assert {missing.subject for missing in scenario.missing} <= {"quickfix, memory", "quickfix, file"}
 
 
+def test_a_quick_run_of_what_takes_minutes_in_full_size(tmp_path):
+    names = ("capacity.catch-up", "memory.node", "growth.journal", "takeover.process-death")
+    done = bench(*names, "--quick", "--rounds", "1", "--json", tmp_path / "run.json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    catch_up, memory, growth, takeover = read_result(tmp_path / "run.json").scenarios
+    assert catch_up.subjects[0].rounds[0].figures["records"] > 100_000
+    assert catch_up.subjects[0].pooled("order beside a catch-up").count > 0
+    figures = memory.subjects[0].rounds[0].figures
+    assert figures["node_a_full_mib"] >= figures["node_a_anonymous_mib"] > 0
+    assert [subject.subject for subject in growth.subjects] == ["gateway", "gateway, long journal"]
+    short, long = (subject.rounds[0].figures["journal_mib"] for subject in growth.subjects)
+    assert long > short
+    assert takeover.subjects[0].pooled("first new order at the broker").count == 2
+    assert "MiB" in done.stdout
+
+
 def test_comparing_two_files_needs_no_run(tmp_path):
     for name, median in (("old", 10_000), ("new", 20_000)):
         write_result(run_of(subject(median=median)), tmp_path / f"{name}.json")

@@ -41,10 +41,20 @@ def test_few_rounds_say_nothing():
     assert verdicts(comparison) == {Verdict.UNKNOWN}
 
 
-def test_figures_are_higher_or_lower():
-    old = run_of(subject(figures={"orders_per_s": 100.0}))
-    changes = compare(old, run_of(subject(figures={"orders_per_s": 150.0}))).changes
-    assert [(c.what, c.verdict) for c in changes if c.what == "orders_per_s"] == [("orders_per_s", Verdict.HIGHER)]
+@pytest.mark.parametrize(
+    ("name", "what", "up", "down"),
+    [
+        ("orders_per_s", "orders, 1/s", Verdict.FASTER, Verdict.SLOWER),
+        ("node_a_cpu_ns", "node a cpu, ns", Verdict.SLOWER, Verdict.FASTER),
+        ("catch_up_ms", "catch up, ms", Verdict.SLOWER, Verdict.FASTER),
+        ("node_a_full_mib", "node a full, MiB", Verdict.LARGER, Verdict.SMALLER),
+        ("records", "records", Verdict.HIGHER, Verdict.LOWER),
+    ],
+)
+def test_the_unit_of_a_figure_says_what_more_of_it_means(name, what, up, down):
+    less, more = run_of(subject(figures={name: 100.0})), run_of(subject(figures={name: 150.0}))
+    assert [(c.what, c.verdict) for c in compare(less, more).changes if c.what == what] == [(what, up)]
+    assert [(c.what, c.verdict) for c in compare(more, less).changes if c.what == what] == [(what, down)]
 
 
 def test_an_interval_covers_the_truth_about_as_often_as_it_says():

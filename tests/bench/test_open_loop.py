@@ -59,7 +59,7 @@ def test_a_stall_of_the_load_itself_is_charged_too():
     times = np.stack([due, sent, sent + 5, sent + 6, sent + 9], axis=1)
     one = round_of(times)
     assert one.series["order to broker"].max() == 10 * 1000 + 5
-    assert one.figures["worst delay of the load itself, us"] == 10.0
+    assert one.figures["worst_delay_of_the_load_itself_us"] == 10.0
 
 
 def test_one_at_a_time_the_next_is_due_when_the_one_before_is_answered():

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.bench.capacity.pair import load_spec
 from gateway.bench.pairconfig import MODES, REACTORS, WAYS, PairSpec, spec_of, write_pair
 from gateway.bench.processes import Cores
 from gateway.config import load_config
@@ -67,6 +68,18 @@ def test_every_kind_of_pair_has_a_valid_configuration(tmp_path, way, mode, react
     assert (config.node["a"].reactor, config.node["a"].cpu, config.node["b"].cpu) == (reactor, 3, 4)
     assert len(config.node["a"].replication) == 2
     assert bool(config.node["a"].fix_listen) == (way == "fix")
+
+
+def test_a_pair_for_load_has_many_sessions_and_two_kinds_of_reactor(tmp_path):
+    places = write_pair(tmp_path, load_spec(mode="async", sessions=3, max_orders=5000), CORES)
+    config = load_config(places.config)
+    assert [(s.name, s.target_comp_id, s.mode) for s in config.session] == [
+        (name, name, "async") for name in ("BROKER", "BROKER1", "BROKER2")
+    ]
+    assert [session.endpoints[0].address.port for session in config.session] == places.brokers
+    assert len(set(places.brokers)) == 3
+    assert (config.node["a"].reactor, config.node["b"].reactor) == ("busy-poll", "epoll")
+    assert config.journal.max_orders == 5000
 
 
 def test_the_users_settings_are_taken_over_and_his_addresses_and_names_are_not(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from gateway.bench import report
 from gateway.bench.report import write_report
 from gateway.bench.results import read_result, write_result
+from gateway.bench.tables import unit_of
 from gateway.errors import GatewayError
 from tests.bench.synthetic import run_of, subject
 
@@ -60,6 +61,21 @@ def test_the_report_has_a_plot_of_each_kind_and_the_host(tmp_path):
     for text in ("wire.tcp.sync.poll", "a processor", "performance", "percentile", "dequeue", "faster", "2.0"):
         assert text in page
     assert read_result(tmp_path / "report" / "report.json") == run
+
+
+def test_what_takes_milliseconds_is_told_in_them_and_a_figure_with_its_unit(tmp_path):
+    pytest.importorskip("matplotlib")
+    run = run_of(subject(median=5e7, rounds=1, figures={"node_a_full_mib": 624.0}), scenario="memory.node")
+    write_report(run, tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    for text in ("<th>ms</th>", "<td>node a full</td>", "<td>624.0</td>", "<td>MiB</td>"):
+        assert text in page
+
+
+@pytest.mark.parametrize(("median", "unit"), [(300.0, "ns"), (60_000.0, "us"), (5e6, "ms")])
+def test_latencies_are_told_in_the_unit_that_fits_the_quickest_subject(median, unit):
+    run = run_of(subject(median=median), subject("floor", "floor", median=10 * median))
+    assert unit_of(run.scenarios[0])[0] == unit
 
 
 def test_without_matplotlib_the_report_says_how_to_get_it(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Rounds are interleaved, and whoever cannot be measured is named."""
 
 import contextlib
+from dataclasses import replace
 
 import numpy as np
 
@@ -80,6 +81,16 @@ def test_a_package_that_is_not_there_is_named_with_the_remedy(tmp_path):
     assert [subject.subject for subject in result.subjects] == ["a"]
     assert result.missing[0].subject == "peer"
     assert "pip install no_such_package_anywhere" in result.missing[0].why
+
+
+def test_an_obstacle_of_the_host_is_named_and_nothing_is_opened(tmp_path):
+    recorder = Recorder()
+    hindered = replace(recorder.subject("b"), obstacle=lambda: "only root can")
+    free = replace(recorder.subject("a"), obstacle=lambda: "")
+    result = run(tmp_path, free, hindered)
+    assert [subject.subject for subject in result.subjects] == ["a"]
+    assert [(one.subject, one.why) for one in result.missing] == [("b", "only root can")]
+    assert not any(name == "b" for _, name in recorder.events)
 
 
 def test_one_that_fails_is_named_and_the_others_go_on(tmp_path):

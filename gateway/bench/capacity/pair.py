@@ -1,6 +1,7 @@
 """A pair of nodes with many sessions, the counterparties of all, and one client, loaded from this process.
 
-Node a busy-polls on the first core; node b sleeps between datagrams and shares the second with the load.
+Node a busy-polls on a core of its own; node b sleeps between datagrams, and shares the load's core where there are only
+two.
 """
 
 from __future__ import annotations
@@ -9,99 +10,48 @@ import contextlib
 import os
 import socket
 import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from gateway.bench.messages import CL_ORD_ID, EXECUTION, ORDER_FIELDS
-from gateway.demo.world import LOOPBACK, free_ports, write_secret
+from gateway.bench.nodes import asked, last_words, node_program
+from gateway.bench.pairconfig import BEGIN_STRING, CLIENT, SENDER, PairPlaces, PairSpec, target_of, write_pair
+from gateway.bench.processes import LOOPBACK, Cores, pinned, placed
 from gateway.native import clientwire as wire
 from gateway.native.journal import Journal
 from gateway.native.load import Load
 from gateway.native.session import Session
 
 START_TIMEOUT_S = 60.0
-CLIENT = "load"
-BEGIN_STRING, GATEWAY = "FIX.4.4", "GATEWAY"
+POLL_S = 0.001
 PREFIX = CL_ORD_ID[:-9]
 PAGE_KIB = 1024
 INDEX = {"a": 0, "b": 1}
+COUNTERPARTY_SEGMENT_BYTES = 1 << 26  # of the counterparties' journals: address space, not memory
 
-CONFIG = """\
-[pair]
-id = 1
-
-[register]
-kind = "file"
-path = "register"
-
-[replication]
-key_file = "replication.key"
-suspect_after = "5s"
-{replication}
-
-[journal]
-max_orders = {max_orders}
-{journal}
-
-[node.a]
-data_dir = "node-a"
-replication = ["{host}:{ports[0]}"]
-tripwire = "{host}:{ports[1]}"
-clients = "{host}:{ports[2]}"
-control = "{host}:{ports[3]}"
-reactor = "{reactor}"
-yield_when_idle = false
-cpu = {cores[0]}
-
-[node.b]
-data_dir = "node-b"
-replication = ["{host}:{ports[4]}"]
-tripwire = "{host}:{ports[5]}"
-clients = "{host}:{ports[6]}"
-control = "{host}:{ports[7]}"
-reactor = "epoll"
-cpu = {cores[1]}
-
-[[client]]
-name = "{client}"
-"""
-SESSION = """
-[[session]]
-name = "S{index}"
-begin_string = "{begin_string}"
-sender_comp_id = "{sender}"
-target_comp_id = "BROKER{index}"
-endpoints = ["{host}:{port}"]
-heartbeat = 3600
-mode = "{mode}"
-timestamp_digits = 6
-"""
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Of a pair under load."""
-
-    mode: str = "sync"
-    sessions: int = 1
-    answered: bool = False  # each order by an ExecutionReport
-    max_orders: int = 1 << 21
-    reactor: str = "busy-poll"
-    replication: str = ""  # lines for that section of the configuration
-    journal: str = ""
-
-
-def _two_cores() -> tuple[int, int]:
-    cores = sorted(os.sched_getaffinity(0)) * 2
-    return cores[0], cores[1]
+def load_spec(
+    *, mode: str = "sync", sessions: int = 1, max_orders: int = 1 << 21, reactor: str = "busy-poll"
+) -> PairSpec:
+    """A pair that can take so many orders over all. Its node a is primary at once where it is started alone."""
+    return PairSpec(
+        mode=mode,
+        sessions=sessions,
+        reactor=reactor,
+        standby_reactor="epoll",
+        yields=False,
+        suspect_after="5s",
+        startup_wait="1s",
+        journal=f"max_orders = {max_orders}",
+    )
 
 
 @dataclass(slots=True)
@@ -109,61 +59,48 @@ class Pair:
     """Its files, and what runs of it."""
 
     directory: Path
-    options: Options
-    ports: list[int] = field(init=False)
-    cores: tuple[int, int] = field(default_factory=_two_cores)
+    spec: PairSpec
+    cores: Cores = field(default_factory=placed)
+    places: PairPlaces = field(init=False)
     listeners: list[socket.socket] = field(default_factory=list)
     counterparties: list[Session] = field(default_factory=list)
     handed_in: int = 0
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _stops: dict[str, contextlib.ExitStack] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        write_secret(self.directory / "replication.key", os.urandom(16).hex())
-        log = Journal.memory(max_sessions=self.options.sessions, segment_bytes=1 << 26)
-        for index in range(self.options.sessions):
-            self.listeners.append(socket.create_server((LOOPBACK, 0)))
+        self.places = write_pair(self.directory, self.spec, self.cores)
+        log = Journal.memory(max_sessions=self.spec.sessions, segment_bytes=COUNTERPARTY_SEGMENT_BYTES)
+        for index, port in enumerate(self.places.brokers):
+            self.listeners.append(socket.create_server((LOOPBACK, port)))
             self.counterparties.append(
                 Session(
                     log,
                     role="acceptor",
                     begin_string=BEGIN_STRING,
-                    sender_comp_id=f"BROKER{index}",
-                    target_comp_id=GATEWAY,
+                    sender_comp_id=target_of(index),
+                    target_comp_id=SENDER,
                     index=index,
                 )
             )
-        self.ports = free_ports(8)  # none of the listeners'
-        self.config.write_text(self._text())
-
-    @property
-    def config(self) -> Path:
-        """The configuration of both nodes."""
-        return self.directory / "gateway.toml"
 
     def start(self, node: str, niceness: int = 0) -> None:
         """Starts node a or b."""
-        with (self.directory / f"{node}.log").open("ab") as log:
-            self.processes[node] = subprocess.Popen(
-                [sys.executable, "-m", "gateway", "node", "--config", str(self.config), "--node", node],
-                stdout=log,
-                stderr=log,
-            )
+        self._stops[node] = stack = contextlib.ExitStack()
+        self.processes[node] = process = stack.enter_context(node_program(self.places, node))
         if niceness:
-            os.setpriority(os.PRIO_PROCESS, self.processes[node].pid, os.getpriority(os.PRIO_PROCESS, 0) + niceness)
+            os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + niceness)
 
     def start_both(self) -> None:
         """Starts node a, and node b once it will not be the primary."""
         self.start("a")
-        wait_until(lambda: self.status("a").get("role") == "PRIMARY", "node a is primary", self.directory)
+        self.wait_until(lambda: self.status("a").get("role") == "PRIMARY", "node a is primary")
         self.start("b")
 
     def stop(self, node: str) -> None:
         """Stops it in order, and waits."""
-        process = self.processes.pop(node, None)
-        if process is not None:
-            process.terminate()
-            process.wait(START_TIMEOUT_S)
+        if self.processes.pop(node, None) is not None:
+            self._stops.pop(node).close()
         for listener in self.listeners:
             listener.setblocking(False)  # what it has left behind
             with contextlib.suppress(BlockingIOError):
@@ -171,11 +108,22 @@ class Pair:
                     listener.accept()[0].close()
 
     def moment(self, node: str, wanted: Callable[[dict[str, Any]], bool]) -> float | None:
-        """Wall clock (s) at the first such line of its log."""
-        for line in (self.directory / f"{node}.log").read_bytes().splitlines():
+        """Wall clock (s) of the first such thing that happened to a node, by its log; None: it is not there yet."""
+        *lines, _ = self.places.log(node).read_bytes().split(b"\n")  # the last one may be but half written
+        for line in lines:
             if line.startswith(b"{") and wanted(entry := orjson.loads(line)):
-                return datetime.fromisoformat(entry["timestamp"]).timestamp()
+                return datetime.fromisoformat(entry["at"]).timestamp()
         return None
+
+    def journal(self, node: str) -> list[Path]:
+        """The segments of its journal."""
+        return [path for path in (self.directory / f"node-{node}" / "journal").iterdir() if path.is_file()]
+
+    def flush(self, node: str) -> None:
+        """Writes its journal to the disk."""
+        for path in self.journal(node):
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
 
     def last_lsn(self, node: str) -> int | None:
         """End of its log; None when it does not answer."""
@@ -184,13 +132,10 @@ class Pair:
 
     def status(self, node: str) -> dict[str, Any]:
         """What its control API says; empty when it does not answer."""
-        port = self.ports[3 if node == "a" else 7]
         try:
-            with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/status", timeout=5) as answer:
-                status: dict[str, Any] = orjson.loads(answer.read())
+            return asked(self.places.control[node], "status")
         except OSError:
             return {}
-        return status
 
     def cpu_seconds(self, node: str) -> float:
         """User and system time that its process has used so far."""
@@ -208,10 +153,11 @@ class Pair:
         return {kind: int(status[name].split()[0]) * PAGE_KIB for kind, name in kinds.items()}
 
     @contextlib.contextmanager
-    def load(self, *, in_sync: bool = True) -> Iterator[Load]:
+    def load(self, *, in_sync: bool = True, answered: bool = False, fields: bytes = ORDER_FIELDS) -> Iterator[Load]:
         """The client and the counterparties, once every session is ready and the standby, if it runs, is in sync.
 
-        Without `in_sync` the standby is not waited for.
+        Without `in_sync` the standby is not waited for. `answered`: each order by an ExecutionReport. `fields`: of the
+        orders. Raises TimeoutError.
         """
         with contextlib.ExitStack() as stack:
             brokers = []
@@ -224,28 +170,32 @@ class Pair:
             for sock in (client, *brokers):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 sock.setblocking(False)
-            load = Load(
-                client.fileno(),
-                prefix=PREFIX,
-                fields=ORDER_FIELDS,
-                execution=EXECUTION if self.options.answered else b"",
-                first=self.handed_in,
-            )
+            execution = EXECUTION if answered else b""
+            load = Load(client.fileno(), prefix=PREFIX, fields=fields, execution=execution, first=self.handed_in)
             for session, broker in zip(self.counterparties, brokers, strict=True):
                 load.add(session, broker.fileno())
             alone = not in_sync or "b" not in self.processes
-            wait_until(
+            self.wait_until(
                 lambda: load.pump() and (alone or self.status("a").get("release") == "ACKED"),
                 "every session is ready and node b in sync",
-                self.directory,
             )
-            before = os.sched_getaffinity(0)
-            os.sched_setaffinity(0, {self.cores[1]})
-            stack.callback(os.sched_setaffinity, 0, before)
+            stack.enter_context(pinned(self.cores.measuring))
             yield load
             self.handed_in = load.numbered
             for session in self.counterparties:
                 session.disconnected(time.monotonic_ns(), time.time_ns())
+
+    def wait_until(self, condition: Callable[[], bool], what: str) -> None:
+        """Asks every millisecond. Raises TimeoutError."""
+        self.wait_for(lambda: condition() or None, what)
+
+    def wait_for(self, asked_for: Callable[[], T | None], what: str) -> T:
+        """Asks every millisecond, until there is something. Raises TimeoutError."""
+        deadline = Deadline(self, what)
+        while (found := asked_for()) is None:
+            deadline.check()
+            time.sleep(POLL_S)
+        return found
 
     def close(self) -> None:
         """Stops all that runs."""
@@ -255,54 +205,38 @@ class Pair:
             listener.close()
 
     def _logged_in(self) -> socket.socket:
-        client = socket.create_connection((LOOPBACK, self.ports[2]), START_TIMEOUT_S)
+        client = socket.create_connection((LOOPBACK, self.places.clients["a"]), START_TIMEOUT_S)
         client.settimeout(START_TIMEOUT_S)
-        client.sendall(wire.login(CLIENT, b"", [(index, 0, wire.FROM_NOW) for index in range(self.options.sessions)]))
+        client.sendall(wire.login(CLIENT, b"", [(index, 0, wire.FROM_NOW) for index in range(self.spec.sessions)]))
         received = b""
         while not any(isinstance(frame, wire.Welcome) for frame in wire.decode(received)[0]):
             received += client.recv(1 << 16)  # STANDBY before it
         return client
 
-    def _text(self) -> str:
-        options = self.options
-        head = CONFIG.format(
-            replication=options.replication,
-            journal=options.journal,
-            max_orders=options.max_orders,
-            reactor=options.reactor,
-            host=LOOPBACK,
-            ports=self.ports,
-            cores=self.cores,
-            client=CLIENT,
-        )
-        return head + "".join(
-            SESSION.format(
-                index=index,
-                begin_string=BEGIN_STRING,
-                sender=GATEWAY,
-                host=LOOPBACK,
-                port=listener.getsockname()[1],
-                mode=options.mode,
-            )
-            for index, listener in enumerate(self.listeners)
-        )
 
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """Of something that a pair is waited for."""
 
-def wait_until(condition: Callable[[], bool], what: str, directory: Path) -> None:
-    """Asks every millisecond. Raises TimeoutError."""
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not {what!r} after {START_TIMEOUT_S} s; logs are in {directory}")
-        time.sleep(0.001)
+    pair: Pair
+    what: str
+    end: float = field(default_factory=lambda: time.monotonic() + START_TIMEOUT_S)
+
+    def check(self) -> None:
+        """Raises TimeoutError: it is past, with the last words of the nodes."""
+        if time.monotonic() > self.end:
+            raise TimeoutError(f"not {self.what!r} after {START_TIMEOUT_S:g} s:\n{last_words(self.pair.places)}")
 
 
 @contextlib.contextmanager
-def running_pair(directory: Path, options: Options) -> Iterator[Pair]:
-    """Both nodes started; everything is stopped at the end."""
-    pair = Pair(directory, options)
+def running_pair(directory: Path, spec: PairSpec, *, alone: bool = False) -> Iterator[Pair]:
+    """Both nodes started, or, `alone`, node a; everything is stopped at the end."""
+    pair = Pair(directory, spec)
     try:
-        pair.start_both()
+        if alone:
+            pair.start("a")
+        else:
+            pair.start_both()
         yield pair
     finally:
         pair.close()

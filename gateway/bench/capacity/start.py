@@ -5,21 +5,20 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from gateway.bench.capacity.pair import INDEX, Options, running_pair, wait_until
+from gateway.bench.capacity.pair import INDEX, load_spec, running_pair
+from gateway.bench.scenario import Round
 from gateway.native.journal import Journal
 
 WINDOW = 4096
 RECORDS_PER_ORDER = 2  # the order, and the execution that answers it
 
 
-def measure_start(directory: Path, *, records: int = 1_000_000) -> dict[str, float]:
-    """Seconds until an order has reached the counterparty, with so many records and with none; of the journal's
-    opening alone."""
-    options = Options(answered=True, max_orders=max(1 << 20, records))
-    with running_pair(directory, options) as pair:
-        with pair.load() as load:
+def measure_start(directory: Path, *, records: int = 1_000_000) -> Round:
+    """Until an order has reached the counterparty, with so many records; and the journal's opening alone."""
+    with running_pair(directory, load_spec(max_orders=max(1 << 20, records))) as pair:
+        with pair.load(answered=True) as load:
             load.go(records // RECORDS_PER_ORDER, WINDOW)
-            wait_until(lambda: pair.last_lsn("a") == pair.last_lsn("b"), "node b has all", directory)
+            pair.wait_until(lambda: pair.last_lsn("a") == pair.last_lsn("b"), "node b has all")
         for node in ("b", "a"):
             pair.stop(node)
         opening = time.perf_counter()
@@ -29,8 +28,15 @@ def measure_start(directory: Path, *, records: int = 1_000_000) -> dict[str, flo
         start = time.perf_counter()
         for node in ("a", "b"):
             pair.start(node)
-        with pair.load(in_sync=False) as load:
+        with pair.load(in_sync=False, answered=True) as load:
             load.go(1, 1)
             ready = time.perf_counter() - start
         cpu = pair.cpu_seconds("a")
-    return {"records": found, "seconds": ready, "open_seconds": opened, "node_a_cpu_seconds": cpu}
+    return Round(
+        figures={
+            "records": found,
+            "start_ms": ready * 1e3,
+            "journal_open_ms": opened * 1e3,
+            "node_a_cpu_ms": cpu * 1e3,
+        }
+    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.bench.capacity.pair import Options, running_pair
+from gateway.bench.capacity.pair import load_spec, running_pair
+from gateway.bench.scenario import Round
 
 WARM_UP = 20_000
 WINDOW = 4096  # orders on their way; below the pair's own window, beyond which it holds them
@@ -20,19 +21,21 @@ def measure_throughput(
     answered: bool = False,
     window: int = WINDOW,
     reactor: str = "busy-poll",
-) -> dict[str, float]:
+) -> Round:
     """Orders a second, and the CPU time (ns) that an order takes of node a, node b and the load itself."""
-    options = Options(mode=mode, sessions=sessions, answered=answered, reactor=reactor, max_orders=orders + 1_000_000)
-    with running_pair(directory, options) as pair, pair.load() as load:
+    spec = load_spec(mode=mode, sessions=sessions, reactor=reactor, max_orders=orders + 1_000_000)
+    with running_pair(directory, spec) as pair, pair.load(answered=answered) as load:
         load.go(WARM_UP, window)
         before = {node: pair.cpu_seconds(node) for node in ("a", "b")}
         run = load.go(orders, window)
         used = {node: pair.cpu_seconds(node) - before[node] for node in ("a", "b")}
         burst = load.go(BURST, BURST)
-    return {
-        "orders_per_second": orders / run["elapsed_ns"] * 1e9,
-        "burst_orders_per_second": BURST / burst["elapsed_ns"] * 1e9,
-        "node_a_cpu_ns": used["a"] / orders * 1e9,
-        "node_b_cpu_ns": used["b"] / orders * 1e9,
-        "load_cpu_ns": run["load_cpu_ns"] / orders,
-    }
+    return Round(
+        figures={
+            "orders_per_s": orders / run["elapsed_ns"] * 1e9,
+            "burst_orders_per_s": BURST / burst["elapsed_ns"] * 1e9,
+            "node_a_cpu_per_order_ns": used["a"] / orders * 1e9,
+            "node_b_cpu_per_order_ns": used["b"] / orders * 1e9,
+            "load_cpu_per_order_ns": run["load_cpu_ns"] / orders,
+        }
+    )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from gateway.bench.processes import pinned, placed
 from gateway.bench.scenario import Calls, Instrument, Opener, Round, Setting
 
+Measure = Callable[[Path, int], Round]  # in a new directory, with so many operations
 Prepare = Callable[[Setting], Callable[[], Round]]  # makes what is needed, and returns what measures one round
 
 
@@ -27,6 +30,20 @@ def calls(prepare: Prepare) -> Opener:
                 return measure()
 
         yield Calls(on_its_core)
+
+    return opened
+
+
+def anew(measure: Measure) -> Opener:
+    """Opens an instrument that builds, measures and tears down in every round."""
+
+    @contextlib.contextmanager
+    def opened(setting: Setting) -> Iterator[Instrument]:
+        def one() -> Round:
+            with tempfile.TemporaryDirectory(dir=setting.directory) as directory:
+                return measure(Path(directory), setting.operations)
+
+        yield Calls(one)
 
     return opened
 

@@ -40,7 +40,7 @@ def round_of(times: NDArray[np.uint64]) -> Round:
         starts_ns=due,
         figures={
             "orders_per_s": len(times) / seconds,
-            "worst delay of the load itself, us": float((sent - due).max()) / 1e3,
+            "worst_delay_of_the_load_itself_us": float((sent - due).max()) / 1e3,
         },
     )
 
