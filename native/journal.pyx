@@ -94,7 +94,10 @@ cdef enum:
     WARM_POSITIONS = 1 << 14         # LSNs, and
     WARM_SEQS = 1 << 10              # MsgSeqNums per session and direction, whose index pages are touched in advance
     PREPARE_AT_PART = 8              # the next segment is begun when one part in so many of the current one is used
-    PREPARE_EVERY_NS = 2000000
+    WARM_AGAIN_NS = 100000000        # the kernel writes pages to disk of its own accord, too
+    PREPARE_EVERY_NS = 2000000       # while BUSY_BYTES and more are written in that time; when less are, it becomes longer,
+    PREPARE_IDLE_NS = 20000000       # up to this: who wakes up often is in the way of whoever has the core
+    BUSY_BYTES = 1 << 14
     POLL_BUSY_NS = 10000             # how often to look for records to flush, while they come, and
     POLL_IDLE_NS = 200000            # when none came for QUIET_NS. journal_wake cuts it short
     QUIET_NS = 2000000
@@ -160,6 +163,11 @@ cdef struct private_t:
     bint writes_zeros
     int flush_error               # errno; sticky
     bint without_space            # anonymous memory: as a full disk
+    uint32_t warm_segment         # the segment that was warmed last,
+    uint64_t warm_end             # up to here
+    uint64_t warm_again_ns
+    uint64_t pause_ns             # between two looks at what is to be prepared
+    uint64_t paced_bytes          # `offset` at the last one
     uint64_t warm_positions
     uint64_t* warm_seqs
     uint64_t prepare_due_ns

@@ -38,8 +38,12 @@ cdef journal_status journal_background(journal_t* j, bint flushing, uint64_t int
     while not load_int(stop):
         now = mono_ns()
         if now >= p.prepare_due_ns:
+            if now >= p.warm_again_ns:
+                p.warm_end = 0
+                p.warm_again_ns = now + WARM_AGAIN_NS
             status = journal_prepare(j)
-            p.prepare_due_ns = now + (0 if p.preparing.base is not NULL else PREPARE_EVERY_NS)
+            keep_pace(p)
+            p.prepare_due_ns = now + (0 if p.preparing.base is not NULL else p.pause_ns)
             if status != JOURNAL_OK:
                 p.prepare_due_ns = now + RETRY_NS
                 return status
@@ -58,13 +62,22 @@ cdef journal_status journal_background(journal_t* j, bint flushing, uint64_t int
     return journal_flush(j)
 
 
+cdef void keep_pace(private_t* p) noexcept nogil:
+    cdef uint64_t offset = load_u64(&p.offset)
+    cdef bint busy = not p.paced_bytes <= offset < p.paced_bytes + BUSY_BYTES
+    p.paced_bytes = offset
+    p.pause_ns = PREPARE_EVERY_NS if busy else min(max(2 * p.pause_ns, <uint64_t>PREPARE_EVERY_NS), PREPARE_IDLE_NS)
+
+
 cdef void rest(journal_t* j, bint flushing, uint64_t interval_ns, uint64_t now) noexcept nogil:
     """Sleeps until there may be something to do."""
     cdef private_t* p = inside(j)
-    cdef uint64_t pause_ns = PREPARE_EVERY_NS
+    cdef uint64_t pause_ns = p.pause_ns
     if flushing and interval_ns < PREPARE_EVERY_NS:
         pause_ns = POLL_BUSY_NS if now < p.busy_until_ns else POLL_IDLE_NS
         pause_ns = max(pause_ns, interval_ns)
+    elif flushing:
+        pause_ns = min(pause_ns, interval_ns)
     store_u32(&p.asleep, 1)
     if not flushing or interval_ns or now < p.flush_due_ns or load_u64(&j.last_lsn) <= j.flushed_lsn:
         wait_on(&p.asleep, pause_ns)
@@ -152,14 +165,19 @@ cdef void warm(journal_t* j) noexcept nogil:
     Also those that it wrote to already: after the kernel has written a page to disk, the next write to it is a fault.
     """
     cdef private_t* p = inside(j)
+    cdef uint32_t current = load_u32(&p.current)
+    cdef uint64_t offset = load_u64(&p.offset)
     cdef uint64_t wanted
     cdef uint64_t row
     if p.directory < 0:
         return
-    if load_u32(&p.current) != UINT32_MAX:
-        warm_segment(p, &p.segments[load_u32(&p.current)], load_u64(&p.offset), WARM_BYTES)
-    if load_u32(&p.prepared_full):
-        warm_segment(p, &p.prepared, 0, WARM_BYTES)
+    if current != p.warm_segment or offset + WARM_BYTES // 2 > p.warm_end:
+        if current != UINT32_MAX:
+            warm_segment(p, &p.segments[current], offset, WARM_BYTES)
+        if load_u32(&p.prepared_full):
+            warm_segment(p, &p.prepared, 0, WARM_BYTES)
+        p.warm_segment = current
+        p.warm_end = offset + WARM_BYTES
     wanted = min(load_u64(&j.last_lsn) + WARM_POSITIONS, p.max_records)
     if p.warm_positions < wanted:
         p.warm_positions = warm_index(p.positions, p.warm_positions, wanted)
