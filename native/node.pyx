@@ -46,8 +46,8 @@ from .receiver cimport (RECEIVER_DIVERGED, RECEIVER_FOLLOWING, RECEIVER_IDLE, re
 from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_POSS_DUP, RECORD_CHECKPOINT, RECORD_EPOCH, RECORD_IN,
                       RECORD_REJECTED, RECORD_STATE, STATE_DOUBTS, STATE_KILL, record_header_t, record_payload,
                       record_payload_length)
-from .replica cimport (MAX_SESSIONS, replica_apply, replica_catch_up, replica_checkpoint, replica_checkpoints_full,
-                       replica_free, replica_init, replica_next_settled, replica_rebuild, replica_route)
+from .replica cimport (MAX_SESSIONS, replica_catch_up, replica_checkpoint, replica_checkpoints_full, replica_free,
+                       replica_init, replica_next_settled, replica_rebuild, replica_receive, replica_route)
 from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_t, ring_write
 from .risk cimport risk_limits_t
 from .role cimport (CAUSE_SWITCHOVER, COMMAND_NOT_STANDBY, RELEASE_ACKED, RELEASE_ALL, ROLE_PRIMARY, ROLE_STANDBY,

@@ -66,7 +66,7 @@ cdef void take_from_primary(node_t* n, const datagram_header_t* header, const in
 
 
 cdef void record_arrived(void* context, const record_header_t* record) noexcept nogil:
-    replica_apply(&(<node_t*>context).replica, record, 0)
+    replica_receive(&(<node_t*>context).replica, record)
 
 
 cdef bint stand_still_if_unfit(node_t* n) noexcept nogil:

@@ -107,9 +107,9 @@ cdef void node_settle(node_t* n, const instant_t* now) noexcept nogil:
     cdef uint16_t i
     cdef int slot
     n.now = now[0]
+    replica_catch_up(&n.replica)
     if n.sender.epoch == 0 or n.promotion_due:
         return
-    replica_catch_up(&n.replica)
     i = node_next_session(n.intake.holding, 0) if n.intake.open else MAX_SESSIONS
     while i < MAX_SESSIONS:
         intake_drain(&n.intake, i, now)

@@ -1,7 +1,8 @@
 """Everything that is derived from the log, kept by one function for both nodes (DESIGN section 2).
 
-The primary calls `replica_apply` right after a record was appended, the standby on receipt, recovery for each record of
-the journal. Whatever a takeover must not reset lives here: sessions' numbers, orders, risk, checkpoints, generations.
+Both sides apply a record to its session as soon as it is appended; orders, risk and the rest follow by
+`replica_catch_up`, before anything is decided by them, on the standby behind the acknowledgement. Recovery does it for
+each record of the journal. Whatever a takeover must not reset lives here: sessions' numbers, orders, risk, checkpoints, generations.
 May depend on: journal, session, orders, risk, parser. Never does I/O, never reads a clock.
 """
 
@@ -72,8 +73,8 @@ cdef struct replica_t:
 # 0, or -1: out of memory
 cdef int replica_init(replica_t* r, journal_t* journal, uint64_t order_capacity) noexcept nogil
 cdef void replica_free(replica_t* r) noexcept nogil
-# Record by record, in LSN order. `session_applied`: the session that wrote the record has applied it to itself already.
-cdef void replica_apply(replica_t* r, const record_header_t* record, bint session_applied) noexcept nogil
+# Standby: each record that was received and appended, in LSN order.
+cdef void replica_receive(replica_t* r, const record_header_t* record) noexcept nogil
 cdef void replica_rebuild(replica_t* r) noexcept nogil       # forgets and replays the whole journal
 # Which client an inbound application message belongs to; 0: nobody's.
 cdef uint32_t replica_route(replica_t* r, uint16_t session, const message_t* message) noexcept nogil
@@ -89,5 +90,5 @@ cdef const record_header_t* replica_checkpoint(replica_t* r, uint32_t client, co
 cdef bint replica_checkpoints_full(const replica_t* r) noexcept nogil
 # OrderQty (38) of a new order or replace, else 0
 cdef int64_t order_quantity_e8(uint32_t msg_type, const message_t* fields) noexcept nogil
-# Applies what was appended since; the sessions that wrote the records have applied them to themselves (primary).
+# Applies what was appended since, but for what the sessions have of it already.
 cdef void replica_catch_up(replica_t* r) noexcept nogil

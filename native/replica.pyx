@@ -99,6 +99,17 @@ cdef void replica_apply(replica_t* r, const record_header_t* record, bint sessio
                        record_payload_length(record) - min(record_payload_length(record), <uint32_t>INCARNATION_BYTES))
 
 
+cdef void replica_receive(replica_t* r, const record_header_t* record) noexcept nogil:
+    if record.kind == RECORD_OUT or record.kind == RECORD_IN:
+        if record.session < r.session_count and record.client < MAX_CLIENTS:
+            session_apply(&r.sessions[record.session], record)
+        return
+    # What comes before it is applied under the generation that it had, and a roster that does not fit shows now.
+    while r.applied_lsn + 1 < record.lsn:
+        replica_apply(r, journal_at(r.journal, r.applied_lsn + 1), 1)
+    replica_apply(r, record, 0)
+
+
 cdef void replica_rebuild(replica_t* r) noexcept nogil:
     cdef uint32_t i
     cdef uint64_t lsn
