@@ -55,6 +55,7 @@ cdef struct stream_t:            # one connection
     int fd                       # -1: none
     shared_stream_t shared       # a client's that is in shared memory: `fd` only wakes, and ends, then
     bint connecting
+    bint local                   # the other end is on this host
     bint wants_write             # EPOLLOUT is asked for
     bint stuck                   # the node takes no more input now: EPOLLIN is not asked for
     uint32_t filled              # bytes in rx
@@ -114,6 +115,8 @@ cdef class Reactor:
     cdef uint8_t* gathered              # messages to one counterparty, one behind the other
     cdef bint busy_poll
     cdef bint yield_when_idle
+    cdef bint looked                     # the last turn came from a look at clients' memory
+    cdef bint give_way                   # a counterparty on this host was sent something
     cdef bint stopping
     cdef bint more                       # something is left for the next turn: do not wait
     cdef uint64_t stop_mono_ns
@@ -130,6 +133,7 @@ cdef class Reactor:
     cdef void _run(self) noexcept nogil
     cdef void _dispatch(self, uint64_t tag, uint32_t events) noexcept nogil
     cdef void _flush(self) noexcept nogil
+    cdef void _let_others_run(self) noexcept nogil
     cdef void _timers(self) noexcept nogil
     cdef void _read_path(self, int path) noexcept nogil
     cdef void _read_commands(self) noexcept nogil
@@ -145,6 +149,7 @@ cdef class Reactor:
     cdef int32_t _client_enter(self, int fd, bint local) noexcept nogil
     cdef void _shared_read(self) noexcept nogil
     cdef void _shared_take(self, int32_t slot) noexcept nogil
+    cdef bint _shared_look(self) noexcept nogil
     cdef bint _shared_sleep(self) noexcept nogil
     cdef bint _shared_ready(self) noexcept nogil
     cdef void _shared_awake(self) noexcept nogil

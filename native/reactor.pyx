@@ -53,6 +53,22 @@ cdef extern from * nogil:
     #include <time.h>
     #include <unistd.h>
 
+    /* Not by the C library's functions, where there are others: those make themselves points where threads can be
+       cancelled, by two locked instructions each. */
+    static inline ssize_t receive_now(int fd, void *data, size_t size, int flags) {
+    #ifdef SYS_recvfrom
+        return syscall(SYS_recvfrom, fd, data, size, MSG_DONTWAIT | flags, NULL, NULL);
+    #else
+        return recv(fd, data, size, MSG_DONTWAIT | flags);
+    #endif
+    }
+    static inline ssize_t send_now(int fd, const void *data, size_t size) {
+    #ifdef SYS_sendto
+        return syscall(SYS_sendto, fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0);
+    #else
+        return send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    #endif
+    }
     /* Waits with ns resolution where the kernel can (5.11), else rounded up to a millisecond. */
     static int wait_events(int epoll_fd, struct epoll_event *events, int capacity, long long timeout_ns) {
     #ifdef SYS_epoll_pwait2
@@ -65,7 +81,6 @@ cdef extern from * nogil:
         }
     #endif
     #ifdef SYS_epoll_wait
-        /* A look: not by the C library's function, which makes itself a point where threads can be cancelled. */
         if (timeout_ns == 0) return (int)syscall(SYS_epoll_wait, epoll_fd, events, capacity, 0);
     #endif
         return epoll_wait(epoll_fd, events, capacity, timeout_ns < 0 ? -1 : (int)((timeout_ns + 999999) / 1000000));
@@ -108,7 +123,7 @@ cdef extern from * nogil:
         uint32_t events
         epoll_data_t data
     int EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP, EPOLLRDHUP, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL, EPOLL_CLOEXEC
-    int EFD_NONBLOCK, EFD_CLOEXEC, SOCK_STREAM, SOCK_NONBLOCK, SOCK_CLOEXEC, MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_WR
+    int EFD_NONBLOCK, EFD_CLOEXEC, SOCK_STREAM, SOCK_NONBLOCK, SOCK_CLOEXEC, SHUT_WR
     int MSG_TRUNC, IPPROTO_TCP, TCP_NODELAY, TCP_QUICKACK, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT
     cdef struct sockaddr:
         pass
@@ -119,8 +134,8 @@ cdef extern from * nogil:
     int c_connect "connect"(int, const sockaddr*, uint32_t)
     int c_bind "bind"(int, const sockaddr*, uint32_t)
     int accept4(int, sockaddr*, uint32_t*, int)
-    ssize_t c_recv "recv"(int, void*, size_t, int)
-    ssize_t c_send "send"(int, const void*, size_t, int)
+    ssize_t receive_now(int, void*, size_t, int)
+    ssize_t send_now(int, const void*, size_t)
     int c_shutdown "shutdown"(int, int)
     int sched_yield()
     int munmap(void*, size_t)
@@ -139,6 +154,7 @@ cdef enum:
     FLUSH_ROUNDS = 4                 # held orders that leave while feeds are filled are sent in the same turn
     LINGER_NS = 1000000000           # how long a closed connection's unread input is drained
     STOP_TIMEOUT_NS = 3000000000     # log-out of all sessions at a stop
+    SHARED_LOOKS = 32                # at clients' memory, between two questions to the kernel: as long as one of these
     KEEPALIVE_S = 10
     CONNECT_TIMEOUT_NS = 1000000000  # unless configured
     DIAL_MARGIN_NS = 1000000000      # the control thread keeps the time-out itself
@@ -359,7 +375,9 @@ cdef class Reactor:
             if not self.busy_poll and not self.more and not self._shared_sleep():
                 self._read_clock()
                 wait_ns = <long long>(deadline - self.now.mono_ns) if deadline > self.now.mono_ns else 0
-            count = wait_events(self.epoll_fd, events, EVENTS_PER_TURN, wait_ns)
+            count = 0
+            if not self._shared_look():
+                count = wait_events(self.epoll_fd, events, EVENTS_PER_TURN, wait_ns)
             self._shared_awake()
             self._read_clock()
             if count <= 0 and self.now.mono_ns < deadline and not self.more and not self._shared_ready():
@@ -417,6 +435,7 @@ cdef class Reactor:
             while i < MAX_SESSIONS:
                 self._session_write(i)
                 i = node_next_session(self.node.sending, i + 1)
+            self._let_others_run()
             self._send_datagrams()
             before = self.node.journal.last_lsn
             node_settle(self.node, &self.now)
@@ -442,6 +461,13 @@ cdef class Reactor:
             note_from_reactor(self.node, NOTE_REGISTER_REQUEST, 0, request.id, &request, sizeof(request))
         self._notify()
 
+    cdef void _let_others_run(self) noexcept nogil:
+        """Who reads on this host what was just sent, a TLS proxy say, may wait for this very core: before the rest of
+        the turn then. A node that polls has its core for itself."""
+        if self.give_way and not self.busy_poll:
+            sched_yield()
+        self.give_way = 0
+
     cdef void _timers(self) noexcept nogil:
         cdef uint16_t i
         self.node.stages.ns_per_tick = self.clock.ns_per_tick      # what the start could tell of it is rough
@@ -466,7 +492,7 @@ cdef class Reactor:
         cdef int i
         for i in range(DATAGRAMS_PER_TURN):
             # MSG_TRUNC: its true length, so that one that is too long is told from one that is cut off.
-            size = c_recv(self.path_fds[path], self.datagram, MAX_DATAGRAM_BYTES, MSG_DONTWAIT | MSG_TRUNC)
+            size = receive_now(self.path_fds[path], self.datagram, MAX_DATAGRAM_BYTES, MSG_TRUNC)
             if size < 0:
                 # A refused datagram of ours (ICMP) shows as an error once; the next call reads on.
                 if c_errno == EAGAIN or i > 0:
@@ -487,7 +513,7 @@ cdef class Reactor:
             if size == 0:
                 break
             for path in range(self.path_count):
-                if c_send(self.path_fds[path], self.datagram, size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0:
+                if send_now(self.path_fds[path], self.datagram, size) < 0:
                     self.send_errors += 1      # lost, as on any network: the protocol retransmits
             self.datagrams_sent += 1
         else:
@@ -530,6 +556,7 @@ cdef class Reactor:
         s.fd = fd
         s.connecting = 0
         s.wants_write = 0
+        s.local = is_own_host(fd)
         s.filled = size
         memcpy(s.rx, data, size)
         if not self._watch(fd, tag_of(ON_SESSION, i), EPOLLIN, EPOLL_CTL_ADD):
@@ -548,6 +575,7 @@ cdef class Reactor:
                 self._session_gone(i, 0)
                 return
             s.connecting = 0
+            s.local = is_own_host(s.fd)
             node_on_session_connected(self.node, i, &self.now)
             self._session_write(i)
             return
@@ -558,7 +586,7 @@ cdef class Reactor:
 
     cdef void _session_read(self, uint16_t i) noexcept nogil:
         cdef stream_t* s = &self.sessions[i]
-        cdef ssize_t size = c_recv(s.fd, s.rx + s.filled, s.rx_bytes - s.filled, MSG_DONTWAIT)
+        cdef ssize_t size = receive_now(s.fd, s.rx + s.filled, s.rx_bytes - s.filled, 0)
         if size < 0 and (c_errno == EAGAIN or c_errno == EINTR):
             return
         if size <= 0:
@@ -582,7 +610,7 @@ cdef class Reactor:
             size = node_session_tx_gather(self.node, i, self.gathered, RUN_BYTES, &data)
             if size == 0:
                 break
-            sent = c_send(s.fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
+            sent = send_now(s.fd, data, size)
             if sent < 0:
                 if c_errno == EAGAIN or c_errno == EINTR:
                     self._want_write(s, tag_of(ON_SESSION, i), 1)
@@ -591,6 +619,7 @@ cdef class Reactor:
                     self._session_gone(i, 0)
                 return
             node_session_tx_consume(self.node, i, sent, &self.now)
+            self.give_way |= s.local
         node_session_sent(self.node, i)
         if s.wants_write:
             self._want_write(s, tag_of(ON_SESSION, i), 0)
@@ -660,9 +689,9 @@ cdef class Reactor:
         if s.fd < 0 or not events & (EPOLLIN | EPOLLHUP | EPOLLERR):
             return
         if s.shared.memory is not NULL:
-            size = c_recv(s.fd, wakeups, sizeof(wakeups), MSG_DONTWAIT)
+            size = receive_now(s.fd, wakeups, sizeof(wakeups), 0)
         else:
-            size = c_recv(s.fd, s.rx + s.filled, s.rx_bytes - s.filled, MSG_DONTWAIT)
+            size = receive_now(s.fd, s.rx + s.filled, s.rx_bytes - s.filled, 0)
         if size < 0 and (c_errno == EAGAIN or c_errno == EINTR):
             return
         if size <= 0:
@@ -705,6 +734,19 @@ cdef class Reactor:
                 return 1
         return 0
 
+    cdef bint _shared_look(self) noexcept nogil:
+        """Busy-poll: 1 if a client has written something. Where orders wait for the standby, the kernel comes first."""
+        cdef int _i
+        cdef bint awaits_peer = self.node.released_lsn < self.node.journal.last_lsn
+        if self.looked or awaits_peer or not self.busy_poll or not self.shared_clients:
+            self.looked = 0          # a client that never stops must not keep the kernel's events waiting
+            return 0
+        for _i in range(SHARED_LOOKS):
+            if self._shared_ready():
+                self.looked = 1
+                return 1
+        return 0
+
     cdef bint _shared_sleep(self) noexcept nogil:
         """Clients wake us from now on. 1: one has written already."""
         cdef uint64_t slots = self.shared_clients
@@ -721,7 +763,7 @@ cdef class Reactor:
 
     cdef void _wake_client(self, const stream_t* s) noexcept nogil:
         cdef uint8_t wakeup = 0
-        c_send(s.fd, &wakeup, 1, MSG_DONTWAIT | MSG_NOSIGNAL)       # where there is no room, wake-ups are on their way
+        send_now(s.fd, &wakeup, 1)       # where there is no room, wake-ups are on their way
 
     cdef void _client_take(self, int32_t slot) noexcept nogil:
         """Hands input to the node. While the node takes none, because the client does not read, none is read either."""
@@ -746,7 +788,7 @@ cdef class Reactor:
             if shared_must_wake_reader(&s.shared):
                 self._wake_client(s)
         elif size:
-            sent = c_send(s.fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
+            sent = send_now(s.fd, data, size)
             if sent < 0 and c_errno != EAGAIN and c_errno != EINTR:
                 self._client_gone(slot)
                 return
@@ -830,12 +872,12 @@ cdef class Reactor:
             s.connecting = 0
             self._watch(s.fd, tag, EPOLLIN, EPOLL_CTL_MOD)
             size = node_seal_greeting(self.node, greeting, &self.now)
-            c_send(s.fd, greeting, size, MSG_DONTWAIT | MSG_NOSIGNAL)
+            send_now(s.fd, greeting, size)
             return
         if not accepted and self.tripwire_verified:
-            size = c_recv(s.fd, excess, sizeof(excess), MSG_DONTWAIT)      # nothing but its end is ever of interest
+            size = receive_now(s.fd, excess, sizeof(excess), 0)      # nothing but its end is ever of interest
         else:
-            size = c_recv(s.fd, s.rx + s.filled, s.rx_bytes - s.filled, MSG_DONTWAIT)
+            size = receive_now(s.fd, s.rx + s.filled, s.rx_bytes - s.filled, 0)
         if size < 0 and (c_errno == EAGAIN or c_errno == EINTR):
             return
         if size <= 0:
@@ -862,7 +904,7 @@ cdef class Reactor:
             self.tripwire.fd = s.fd
             s.fd = -1
             size = node_seal_greeting(self.node, greeting, &self.now)
-            c_send(self.tripwire.fd, greeting, size, MSG_DONTWAIT | MSG_NOSIGNAL)
+            send_now(self.tripwire.fd, greeting, size)
         self._hold_tripwire()
         self.tripwire_verified = 1
         node_on_tripwire(self.node, 1, &self.now)
@@ -982,7 +1024,7 @@ cdef class Reactor:
         cdef uint8_t waste[4096]
         cdef ssize_t size = 1
         while self.lingering[i] >= 0 and size > 0:
-            size = c_recv(self.lingering[i], waste, sizeof(waste), MSG_DONTWAIT)
+            size = receive_now(self.lingering[i], waste, sizeof(waste), 0)
         if size == 0 or (size < 0 and c_errno != EAGAIN and c_errno != EINTR):
             close(self.lingering[i])
             self.lingering[i] = -1
