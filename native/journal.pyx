@@ -95,8 +95,8 @@ cdef enum:
     WARM_SEQS = 1 << 10              # MsgSeqNums per session and direction, whose index pages are touched in advance
     PREPARE_AT_PART = 8              # the next segment is begun when one part in so many of the current one is used
     WARM_AGAIN_NS = 100000000        # the kernel writes pages to disk of its own accord, too
-    PREPARE_EVERY_NS = 2000000       # while BUSY_BYTES and more are written in that time; when less are, it becomes longer,
-    PREPARE_IDLE_NS = 20000000       # up to this: who wakes up often is in the way of whoever has the core
+    PREPARE_EVERY_NS = 2000000       # while BUSY_BYTES and more are written in that time. While less are, it becomes
+    PREPARE_IDLE_NS = 20000000       # longer, up to this: who wakes up often is in the way of whoever has the core
     BUSY_BYTES = 1 << 14
     POLL_BUSY_NS = 10000             # how often to look for records to flush, while they come, and
     POLL_IDLE_NS = 200000            # when none came for QUIET_NS. journal_wake cuts it short

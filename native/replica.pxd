@@ -1,8 +1,8 @@
 """Everything that is derived from the log, kept by one function for both nodes (DESIGN section 2).
 
-Both sides apply a record to its session as soon as it is appended; orders, risk and the rest follow by
-`replica_catch_up`, before anything is decided by them, on the standby behind the acknowledgement. Recovery does it for
-each record of the journal. Whatever a takeover must not reset lives here: sessions' numbers, orders, risk, checkpoints, generations.
+Both sides apply a record to its session as soon as it is appended. Orders, risk and the rest follow by
+`replica_catch_up`, before anything is decided by them; on the standby, behind the acknowledgement. Recovery replays the
+journal. Whatever a takeover must not reset lives here: sessions' numbers, orders, risk, checkpoints, generations.
 May depend on: journal, session, orders, risk, parser. Never does I/O, never reads a clock.
 """
 
