@@ -1,4 +1,4 @@
-"""The only file that makes system calls on sockets, and the only one that reads the clock.
+"""The only module that makes system calls on sockets, and the only one that reads the clock.
 
 One thread without the GIL: waits (epoll) or spins (busy-poll), hands what arrived to the node, and writes what the node
 puts out. The control thread talks to it through two rings and two eventfds. May depend on: node. Decides nothing.
@@ -130,47 +130,3 @@ cdef class Reactor:
     cdef readonly uint64_t send_errors
     cdef readonly uint64_t refused_connections
     cdef readonly uint64_t refused_sessions      # connections to an acceptor session that may not log on now
-    cdef void _run(self) noexcept nogil
-    cdef void _dispatch(self, uint64_t tag, uint32_t events) noexcept nogil
-    cdef void _flush(self) noexcept nogil
-    cdef void _let_others_run(self) noexcept nogil
-    cdef void _timers(self) noexcept nogil
-    cdef void _read_path(self, int path) noexcept nogil
-    cdef void _read_commands(self) noexcept nogil
-    cdef void _obey(self, const uint8_t* message, uint32_t size) noexcept nogil
-    cdef void _adopt(self, const command_t* c, const uint8_t* data, uint32_t size) noexcept nogil
-    cdef void _session_event(self, uint16_t i, uint32_t events) noexcept nogil
-    cdef void _session_read(self, uint16_t i) noexcept nogil
-    cdef void _session_write(self, uint16_t i) noexcept nogil
-    cdef void _session_connect(self, uint16_t i) noexcept nogil
-    cdef void _session_gone(self, uint16_t i, bint reset) noexcept nogil
-    cdef void _client_accept(self) noexcept nogil
-    cdef void _adopt_client(self, int fd, uint8_t* memory) noexcept nogil
-    cdef int32_t _client_enter(self, int fd, bint local) noexcept nogil
-    cdef void _shared_read(self) noexcept nogil
-    cdef void _shared_take(self, int32_t slot) noexcept nogil
-    cdef bint _shared_look(self) noexcept nogil
-    cdef bint _shared_sleep(self) noexcept nogil
-    cdef bint _shared_ready(self) noexcept nogil
-    cdef void _shared_awake(self) noexcept nogil
-    cdef void _wake_client(self, const stream_t* s) noexcept nogil
-    cdef void _client_release(self, int32_t slot, bint linger) noexcept nogil
-    cdef void _client_event(self, int32_t slot, uint32_t events) noexcept nogil
-    cdef void _client_take(self, int32_t slot) noexcept nogil
-    cdef void _client_write(self, int32_t slot) noexcept nogil
-    cdef void _client_gone(self, int32_t slot) noexcept nogil
-    cdef void _tripwire_accept(self) noexcept nogil
-    cdef void _dial_new_peer(self) noexcept nogil
-    cdef void _tripwire_connect(self) noexcept nogil
-    cdef void _tripwire_event(self, stream_t* s, uint64_t tag, uint32_t events) noexcept nogil
-    cdef void _hold_tripwire(self) noexcept nogil
-    cdef void _tripwire_gone(self) noexcept nogil
-    cdef void _send_datagrams(self) noexcept nogil
-    cdef void _linger(self, int fd) noexcept nogil
-    cdef void _drain_lingering(self, int i) noexcept nogil
-    cdef void _notify(self) noexcept nogil
-    cdef void _truncate(self) noexcept nogil
-    cdef void _close_all(self) noexcept nogil
-    cdef void _want_write(self, stream_t* s, uint64_t tag, bint wanted) noexcept nogil
-    cdef bint _watch(self, int fd, uint64_t tag, uint32_t events, int operation) noexcept nogil
-    cdef void _read_clock(self) noexcept nogil
