@@ -75,6 +75,7 @@ from .tags cimport (MSG_BUSINESS_REJECT, MSG_EXECUTION_REPORT, MSG_REJECT, SOH, 
 cdef enum:
     HELLO_INTERVAL_NS = 100000000        # until the peer is met; also the least distance of two answers to a HELLO
     WELCOME_BYTES = 1 + MAX_SESSIONS * 152   # node, then session_body_t and a name of at most CREDENTIAL_BYTES each
+    LOOK_EVERY_NS = 100000000            # at all sessions, whatever their timers say: the wall clock may have been set
     FLUSH_POLL_NS = 50000                # how often the flush thread's progress is looked at, if something waits
     DATAGRAMS_PER_TURN = 64
     CATCH_UP_DATAGRAMS = 4               # a turn, to a standby that is

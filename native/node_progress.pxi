@@ -17,6 +17,17 @@ cdef void node_on_timer(node_t* n, const instant_t* now) noexcept nogil:
     if n.channel.peer_incarnation[n.config.role.peer] == 0 or not n.role.peer.alive:
         if now.mono_ns >= n.next_hello_mono_ns:
             n.hello_due = 1
+    if now.mono_ns >= min(n.sessions_due_mono_ns, n.next_look_mono_ns):
+        see_to_sessions(n, now)
+    for i in range(MAX_CLIENT_CONNECTIONS):
+        if (n.clients[i].phase == CLIENT_CONNECTED and not n.clients[i].closing
+                and now.mono_ns - n.clients[i].connected_mono_ns >= n.config.login_timeout_ns):
+            fail_client(n, &n.clients[i], ERROR_PROTOCOL, "no LOGIN in time")
+
+
+cdef void see_to_sessions(node_t* n, const instant_t* now) noexcept nogil:
+    cdef uint16_t i
+    n.next_look_mono_ns = now.mono_ns + LOOK_EVERY_NS
     if n.sender.epoch != 0:
         for i in range(n.replica.session_count):
             session_on_timer(&n.replica.sessions[i], now)
@@ -24,10 +35,6 @@ cdef void node_on_timer(node_t* n, const instant_t* now) noexcept nogil:
             if n.links[i].phase == LINK_FILLING and now.mono_ns >= n.links[i].fill_until_mono_ns:
                 n.links[i].reset = 1
     touch_all(n)
-    for i in range(MAX_CLIENT_CONNECTIONS):
-        if (n.clients[i].phase == CLIENT_CONNECTED and not n.clients[i].closing
-                and now.mono_ns - n.clients[i].connected_mono_ns >= n.config.login_timeout_ns):
-            fail_client(n, &n.clients[i], ERROR_PROTOCOL, "no LOGIN in time")
 
 
 cdef void node_stop(node_t* n, const instant_t* now) noexcept nogil:

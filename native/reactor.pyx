@@ -377,7 +377,7 @@ cdef void run_until_stopped(Reactor self) noexcept nogil:
             read_clock(self)
             wait_ns = <long long>(deadline - self.now.mono_ns) if deadline > self.now.mono_ns else 0
         count = 0
-        if not clients_look(self):
+        if self.more or not clients_look(self):
             count = wait_events(self.epoll_fd, events, EVENTS_PER_TURN, wait_ns)
         clients_awake(self)
         read_clock(self)
