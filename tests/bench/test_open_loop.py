@@ -10,7 +10,8 @@ import pytest
 
 from gateway.bench.forwarders import forwarder
 from gateway.bench.processes import placed
-from gateway.bench.scenarios.wire import ANSWERED, DUE, IN, OUT, SENT, round_of
+from gateway.bench.scenario import Setting
+from gateway.bench.scenarios.wire import ANSWERED, DUE, IN, OUT, SCENARIOS, SENT, round_of
 
 INTERVAL_NS = 1_000_000
 STALL_NS = 100_000_000
@@ -90,3 +91,13 @@ def test_parties_are_placed_on_cores_that_this_process_may_use():
     assert len(allowed) == 1 or many.gateway not in (many.standby, many.measuring)
     assert placed(gateway=max(allowed)).gateway == max(allowed)
     assert placed(gateway=10**6).gateway in allowed
+
+
+@pytest.mark.parametrize("way", ["shm", "tcp"])
+def test_the_floor_is_reached_in_the_way_in_which_the_gateway_is(tmp_path, way):
+    scenario = next(one for one in SCENARIOS if one.name == f"wire.{way}.async.poll")
+    for subject in scenario.subjects:
+        if subject.role == "floor":
+            with subject.open(Setting(tmp_path, 20, 2_000.0)) as running:
+                assert (running.way.rings is not None) == (way == "shm")
+                assert len(running.measure().series["order to broker"]) == 20

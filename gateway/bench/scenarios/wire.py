@@ -105,7 +105,13 @@ def _floor(way: str, mode: str, scheduling: str, *, late_acks: bool = False) -> 
     def opened(setting: Setting) -> Iterator[Instrument]:
         cores = _cores(setting, scheduling)
         with (
-            forwarder(with_standby=mode == "sync", wait=WAITS[scheduling], late_acks=late_acks, cores=cores) as floor,
+            forwarder(
+                with_standby=mode == "sync",
+                wait=WAITS[scheduling],
+                late_acks=late_acks,
+                cores=cores,
+                shared=way == "shm",
+            ) as floor,
             _running(floor, setting) as one,
         ):
             yield one
