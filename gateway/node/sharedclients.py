@@ -55,9 +55,9 @@ class SharedClients:
 
     def close(self) -> None:
         """Nobody comes in any more; who is in stays."""
-        self._listener.close()
         with contextlib.suppress(OSError):  # the next start removes it, or says why it cannot
-            self._path.unlink()
+            self._path.unlink()  # while it is surely ours: once nobody listens, another may put its own there
+        self._listener.close()
 
     def _hand_over(self, connection: socket.socket) -> None:
         connection.setblocking(False)
@@ -96,5 +96,6 @@ def _remove_stale(path: Path) -> None:
     if not path.is_socket():
         return  # bind() says what else is there
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # EAGAIN: somebody listens, and takes nobody on
         if probe.connect_ex(str(path)) == errno.ECONNREFUSED:
             path.unlink()

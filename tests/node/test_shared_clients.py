@@ -123,6 +123,22 @@ def test_the_socket_of_a_node_that_was_killed_is_taken_over(tmp_path):
     assert not path.exists()
 
 
+def test_a_node_does_not_wait_for_one_at_its_path_that_takes_nobody_on(tmp_path):
+    path = tmp_path / "a.sock"
+    with contextlib.ExitStack() as stack:
+        stopped = stack.enter_context(socket.socket(socket.AF_UNIX))
+        stopped.bind(str(path))
+        stopped.listen(0)
+        error = 0
+        while error == 0:
+            waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+            waiting.setblocking(False)
+            error = waiting.connect_ex(str(path))
+        with pytest.raises(GatewayError, match="something else is there"):
+            SharedClients(path, None)
+    assert path.exists()
+
+
 def connected(rig: Rig) -> tuple[socket.socket, int]:
     """A socket of the primary's, and the descriptor of its memory."""
     path = rig.shared_nodes["ab".index(rig.status()["node"])]
