@@ -7,6 +7,7 @@ everything else. May depend on: record, crc32c, segment. The append path makes n
 allocates nothing; the background reads the monotonic clock for its own pauses only.
 """
 
+import contextlib
 import errno
 import fcntl
 import os

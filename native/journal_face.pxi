@@ -765,7 +765,11 @@ cdef class Journal:
             target = self.path / name if aside is None else Path(aside)
             if aside is not None and paths:
                 target = target.with_name(f"{target.name}.{len(paths)}")
-            paths.append(self._write_part(unused(target), first, end))
+            try:
+                paths.append(self._write_part(unused(target), first, end))
+            except JournalError:
+                discard(paths)
+                raise
             first = end
         return paths[0]
 
@@ -800,6 +804,8 @@ cdef class Journal:
                 os.fsync(file.fileno())
             sync_directory(target.parent)
         except OSError as error:
+            if not isinstance(error, FileExistsError):
+                discard([target])
             raise JournalError(f"{target}: {error.strerror}; nothing was truncated") from error
         return target
 
@@ -877,6 +883,13 @@ cdef sync_directory(path):
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+cdef discard(paths):
+    """Files that were begun, and are of no use."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 cdef unused(path):

@@ -1,5 +1,6 @@
 """The journal against a list: what goes in comes out, after truncation, reset and reopening too."""
 
+import resource
 import struct
 import tempfile
 from pathlib import Path
@@ -310,6 +311,19 @@ def test_when_the_cut_records_cannot_be_kept_nothing_is_cut(journal, tmp_path):
     with pytest.raises(JournalError, match="nothing was truncated"):
         journal.truncate(2, tmp_path / "missing" / "aside.log")
     assert journal.last_lsn == 5
+
+
+def test_what_could_not_be_kept_whole_is_not_left_behind(journal, tmp_path):
+    """A standby tries again: a full disk must not fill with beginnings of the same file."""
+    fill(journal, 1000)
+    before, limits = sorted(tmp_path.rglob("*")), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))
+    try:
+        with pytest.raises(JournalError, match="nothing was truncated"):
+            journal.truncate(2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (journal.last_lsn, sorted(tmp_path.rglob("*"))) == (1000, before)
 
 
 # --- durability and closing ------------------------------------------------------------------------------------------
