@@ -19,7 +19,7 @@ from typing import NamedTuple
 from gateway.errors import JournalCorruptError, JournalError
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.errno cimport EMFILE, ENOSPC
+from libc.errno cimport EMFILE, ENOENT, ENOSPC
 from libc.stdint cimport UINT32_MAX, UINT64_MAX, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -163,6 +163,7 @@ cdef struct private_t:
     # each flush a commit of the file system's own journal
     bint writes_zeros
     int flush_error               # errno; sticky
+    bint uncut                    # a truncation failed half-way: files of records that are cut may still be there
     bint without_space            # anonymous memory: as a full disk
     uint32_t warm_segment         # the segment that was warmed last,
     uint64_t warm_end             # up to here

@@ -245,6 +245,7 @@ cdef class Journal:
         cdef int error
         self._require_writable()
         if lsn >= self.handle.last_lsn:
+            self._end_failed_truncation(lsn)
             return None
         if lsn + 1 < self.handle.first_lsn:
             raise JournalError(f"{self.path}: LSN {lsn} is before the oldest record, {self.first_lsn}")
@@ -253,10 +254,22 @@ cdef class Journal:
             pthread_mutex_lock(&inside(self.handle).busy)
             error = truncate(self.handle, lsn)
             pthread_mutex_unlock(&inside(self.handle).busy)
-        if error:
-            raise JournalError(f"{self.path}: truncation to LSN {lsn} did not finish: {os.strerror(error)}; it is "
-                               "finished when the journal is opened again")
+        self._check_truncation(lsn, error)
         return kept
+
+    def _end_failed_truncation(self, uint64_t lsn):
+        cdef int error = 0
+        with nogil:
+            pthread_mutex_lock(&inside(self.handle).busy)
+            if inside(self.handle).uncut:
+                error = end_truncation(self.handle)
+            pthread_mutex_unlock(&inside(self.handle).busy)
+        self._check_truncation(lsn, error)
+
+    def _check_truncation(self, lsn, int error):
+        if error:
+            raise JournalError(f"{self.path}: truncation to LSN {lsn} did not finish: {os.strerror(error)}; mend the "
+                               "disk and truncate again")
 
     def flip_bit(self, uint64_t lsn, uint64_t bit) -> None:
         """Changes a bit of the record `lsn` where it lies, as a failing disk may: for tests. Raises KeyError."""

@@ -62,11 +62,13 @@ cdef int cut(journal_t* j) noexcept nogil:
     cdef char name[SEGMENT_NAME_BYTES]
     cdef int error = name_current(p)
     while error == 0 and p.segment_count > p.current + 1:
-        p.segment_count -= 1
         if p.directory >= 0:
-            segment_name(name, p.segments[p.segment_count].first_lsn)
+            segment_name(name, p.segments[p.segment_count - 1].first_lsn)
             error = segment_unlink(p.directory, name)
-        segment_unmap(&p.segments[p.segment_count], p.segment_bytes)
+        if error == 0 or error == ENOENT:
+            error = 0
+            p.segment_count -= 1
+            segment_unmap(&p.segments[p.segment_count], p.segment_bytes)
     if error == 0:
         wipe(p.tail + p.offset, p.segment_bytes - p.offset)
         error = segment_sync(&p.segments[p.current], p.offset & ~<uint64_t>(PAGE_BYTES - 1), p.segment_bytes)
@@ -83,6 +85,8 @@ cdef int truncate(journal_t* j, uint64_t lsn) noexcept nogil:
         p.meta.truncate_lsn = lsn
         p.meta.truncating = 1
         error = sync_page(p.meta)
+        if error:
+            p.meta.truncating = 0
     if error:
         return error
     p.current = <uint32_t>(position >> 32)
@@ -90,10 +94,20 @@ cdef int truncate(journal_t* j, uint64_t lsn) noexcept nogil:
     p.offset = <uint32_t>position
     store_u64(&j.flushed_lsn, min(j.flushed_lsn, lsn))
     reindex(j, lsn)
-    error = cut(j)
-    if error == 0 and p.meta is not NULL:
+    return end_truncation(j)
+
+
+cdef int end_truncation(journal_t* j) noexcept nogil:
+    """0 or errno: it can be tried again. Even then the next opening does not finish it: it would cut what was appended
+    from here on, too."""
+    cdef private_t* p = inside(j)
+    cdef int error = cut(j)
+    if error:
+        wipe(p.tail + p.offset, p.segment_bytes - p.offset)
+    if p.meta is not NULL:
         p.meta.truncating = 0
-        error = sync_page(p.meta)
+        error = sync_page(p.meta) or error
+    p.uncut = error != 0
     return error
 
 

@@ -326,6 +326,26 @@ def test_what_could_not_be_kept_whole_is_not_left_behind(journal, tmp_path):
     assert (journal.last_lsn, sorted(tmp_path.rglob("*"))) == (1000, before)
 
 
+@pytest.mark.parametrize("tried_again", [True, False])
+def test_a_truncation_that_failed_half_way_takes_nothing_of_what_comes_later(journal, tmp_path, tried_again):
+    fill(journal, 400)
+    journal.truncate(300)  # its segments have their names now
+    fill(journal, 10)
+    behind = sorted((tmp_path / "journal").glob("0*.log"))[-1]
+    behind.unlink()
+    behind.mkdir()  # cannot be removed now: as on a failing disk
+    with pytest.raises(JournalError, match="did not finish"):
+        journal.truncate(2)
+    behind.rmdir()
+    if tried_again:
+        assert journal.truncate(2) is None
+    fill(journal, 100, 111)
+    after = list(journal.records())
+    journal.close()
+    with open_small(tmp_path / "journal") as again:
+        assert list(again.records()) == after
+
+
 # --- durability and closing ------------------------------------------------------------------------------------------
 
 
