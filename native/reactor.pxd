@@ -92,6 +92,7 @@ cdef class Reactor:
     cdef object command_buffer
     cdef int path_fds[MAX_PATHS]
     cdef int path_count
+    cdef uint64_t path_turns[MAX_PATHS]  # the turn in which something was read last
     cdef int client_listen_fd
     cdef int tripwire_listen_fd
     cdef address_t tripwire_peer         # set on the node that connects
@@ -115,7 +116,7 @@ cdef class Reactor:
     cdef uint8_t* gathered              # messages to one counterparty, one behind the other
     cdef bint busy_poll
     cdef bint yield_when_idle
-    cdef bint looked                     # the last turn came from a look at clients' memory
+    cdef bint looked                     # the last turn came from a look
     cdef bint give_way                   # a counterparty on this host was sent something
     cdef bint stopping
     cdef bint more                       # something is left for the next turn: do not wait

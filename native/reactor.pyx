@@ -154,7 +154,9 @@ cdef enum:
     FLUSH_ROUNDS = 4                 # held orders that leave while feeds are filled are sent in the same turn
     LINGER_NS = 1000000000           # how long a closed connection's unread input is drained
     STOP_TIMEOUT_NS = 3000000000     # log-out of all sessions at a stop
-    SHARED_LOOKS = 32                # at clients' memory, between two questions to the kernel: as long as one of these
+    # Looks where the next thing is expected, between two questions to the kernel for everything.
+    PATH_LOOKS = 4                   # each asks the kernel itself
+    SHARED_LOOKS = 32                # all together take as long as one question
     KEEPALIVE_S = 10
     CONNECT_TIMEOUT_NS = 1000000000  # unless configured
     DIAL_MARGIN_NS = 1000000000      # the control thread keeps the time-out itself
@@ -377,11 +379,12 @@ cdef void run_until_stopped(Reactor self) noexcept nogil:
             read_clock(self)
             wait_ns = <long long>(deadline - self.now.mono_ns) if deadline > self.now.mono_ns else 0
         count = 0
-        if self.more or not clients_look(self):
+        if not look(self):
             count = wait_events(self.epoll_fd, events, EVENTS_PER_TURN, wait_ns)
         clients_awake(self)
         read_clock(self)
-        if count <= 0 and self.now.mono_ns < deadline and not self.more and not clients_ready(self):
+        if (count <= 0 and self.now.mono_ns < deadline and not self.more and not self.looked
+                and not clients_ready(self)):
             if self.yield_when_idle:
                 sched_yield()
             continue
@@ -400,6 +403,18 @@ cdef void run_until_stopped(Reactor self) noexcept nogil:
     close_all(self)
     note_from_reactor(self.node, NOTE_STOPPED, 0, 0, NULL, 0)
     notify(self)
+
+
+cdef bint look(Reactor self) noexcept nogil:
+    """Busy-poll: looks where the next thing is expected, before the kernel is asked for everything. 1: it is there."""
+    cdef bint awaits_peer = self.node.sender.epoch == 0 or self.node.released_lsn < self.node.journal.last_lsn
+    if self.looked or self.more or not self.busy_poll:
+        self.looked = 0              # what never stops must not keep all the rest waiting
+    elif awaits_peer:
+        self.looked = look_at_paths(self)
+    elif self.shared_clients:
+        self.looked = look_at_clients(self)
+    return self.looked
 
 
 cdef void dispatch(Reactor self, uint64_t tag, uint32_t events) noexcept nogil:

@@ -99,16 +99,11 @@ cdef bint clients_ready(Reactor self) noexcept nogil:
     return 0
 
 
-cdef bint clients_look(Reactor self) noexcept nogil:
-    """Busy-poll: 1 if a client has written something. Where orders wait for the standby, the kernel comes first."""
+cdef bint look_at_clients(Reactor self) noexcept nogil:
+    """1 if one of those in shared memory has written something."""
     cdef int _i
-    cdef bint awaits_peer = self.node.released_lsn < self.node.journal.last_lsn
-    if self.looked or awaits_peer or not self.busy_poll or not self.shared_clients:
-        self.looked = 0          # a client that never stops must not keep the kernel's events waiting
-        return 0
     for _i in range(SHARED_LOOKS):
         if clients_ready(self):
-            self.looked = 1
             return 1
     return 0
 

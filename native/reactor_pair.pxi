@@ -5,17 +5,43 @@ cdef void read_path(Reactor self, int path) noexcept nogil:
     cdef ssize_t size
     cdef int i
     for i in range(DATAGRAMS_PER_TURN):
-        # MSG_TRUNC: its true length, so that one that is too long is told from one that is cut off.
-        size = receive_now(self.path_fds[path], self.datagram, MAX_DATAGRAM_BYTES, MSG_TRUNC)
+        size = receive_datagram(self, path)
         if size < 0:
             # A refused datagram of ours (ICMP) shows as an error once; the next call reads on.
             if c_errno == EAGAIN or i > 0:
-                return
+                break
             continue
-        self.datagrams_received += 1
         node_on_datagram(self.node, self.datagram, size, &self.now)
-        if self.node.truncation_due:
-            return
+        # One that comes alone is acted on before the kernel is asked for a second one.
+        if self.node.truncation_due or self.path_turns[path] + 1 != self.turns:
+            break
+    self.path_turns[path] = self.turns
+
+
+cdef bint look_at_paths(Reactor self) noexcept nogil:
+    """1 if a datagram has come. Where one came in the last turn, there may be many: read_path takes them all."""
+    cdef ssize_t size
+    cdef int _i
+    cdef int path
+    for path in range(self.path_count):
+        if self.path_turns[path] + 1 == self.turns:
+            return 0
+    for _i in range(PATH_LOOKS):
+        for path in range(self.path_count):
+            size = receive_datagram(self, path)
+            if size >= 0:
+                read_clock(self)
+                node_on_datagram(self.node, self.datagram, size, &self.now)
+                self.path_turns[path] = self.turns
+                return 1
+    return 0
+
+
+cdef inline ssize_t receive_datagram(Reactor self, int path) noexcept nogil:
+    # MSG_TRUNC: its true length, so that one that is too long is told from one that is cut off.
+    cdef ssize_t size = receive_now(self.path_fds[path], self.datagram, MAX_DATAGRAM_BYTES, MSG_TRUNC)
+    self.datagrams_received += size >= 0
+    return size
 
 
 cdef void send_datagrams(Reactor self) noexcept nogil:
