@@ -173,6 +173,7 @@ cdef struct node_t:
     uint64_t touched[SESSION_WORDS]   # had an input, or sent something, since the last turn ended
     uint64_t sessions_due_mono_ns     # the first timer of the others
     uint64_t next_look_mono_ns        # at all of them
+    uint64_t connected                # bit mask: clients' slots that are taken
     uint8_t states[MAX_SESSIONS]      # of the sessions, as far as counted in replica.state_changes
     uint16_t bridged[MAX_SESSIONS]    # the sessions that are a client's own
     uint16_t bridged_count

@@ -18,6 +18,7 @@ cdef int32_t node_on_client_connected(node_t* n, bint local, const instant_t* no
         if n.clients[taken].phase != CLIENT_FREE:
             node_on_client_disconnected(n, taken, now)
         client_open(&n.clients[taken], local, now.mono_ns)
+        n.connected |= <uint64_t>1 << taken
     return taken
 
 
@@ -26,6 +27,7 @@ cdef void node_on_client_disconnected(node_t* n, int32_t slot, const instant_t* 
     if n.clients[slot].phase == CLIENT_FED or n.clients[slot].phase == CLIENT_WAITING:
         note(n, NOTE_CLIENT, 0, 0, n.clients[slot].client, 0)
     n.clients[slot].phase = CLIENT_FREE
+    n.connected &= ~(<uint64_t>1 << slot)
 
 
 cdef size_t node_on_client_bytes(node_t* n, int32_t slot, const uint8_t* data, size_t size,

@@ -2,7 +2,8 @@
 
 
 cdef void node_on_timer(node_t* n, const instant_t* now) noexcept nogil:
-    cdef int i
+    cdef uint64_t slots = n.connected
+    cdef client_t* c
     n.now = now[0]
     if n.unfit:
         n.next_heartbeat_mono_ns = now.mono_ns + n.config.heartbeat_interval_ns
@@ -19,10 +20,12 @@ cdef void node_on_timer(node_t* n, const instant_t* now) noexcept nogil:
             n.hello_due = 1
     if now.mono_ns >= min(n.sessions_due_mono_ns, n.next_look_mono_ns):
         see_to_sessions(n, now)
-    for i in range(MAX_CLIENT_CONNECTIONS):
-        if (n.clients[i].phase == CLIENT_CONNECTED and not n.clients[i].closing
-                and now.mono_ns - n.clients[i].connected_mono_ns >= n.config.login_timeout_ns):
-            fail_client(n, &n.clients[i], ERROR_PROTOCOL, "no LOGIN in time")
+    while slots:
+        c = &n.clients[lowest_bit(slots)]
+        slots &= slots - 1
+        if (c.phase == CLIENT_CONNECTED and not c.closing
+                and now.mono_ns - c.connected_mono_ns >= n.config.login_timeout_ns):
+            fail_client(n, c, ERROR_PROTOCOL, "no LOGIN in time")
 
 
 cdef void see_to_sessions(node_t* n, const instant_t* now) noexcept nogil:
@@ -111,6 +114,7 @@ cdef void move_release(node_t* n, const receiver_view_t* view) noexcept nogil:
 
 
 cdef void node_settle(node_t* n, const instant_t* now) noexcept nogil:
+    cdef uint64_t slots = n.connected
     cdef uint16_t i
     cdef int slot
     n.now = now[0]
@@ -131,7 +135,9 @@ cdef void node_settle(node_t* n, const instant_t* now) noexcept nogil:
     for i in range(n.bridged_count):
         pass_orders_on(n, n.bridged[i], now)
         n.feeds_behind |= pass_answers_on(n, n.bridged[i], now)
-    for slot in range(MAX_CLIENT_CONNECTIONS):
+    while slots:
+        slot = lowest_bit(slots)
+        slots &= slots - 1
         if n.clients[slot].phase == CLIENT_FED:
             n.feeds_behind |= feed_pump(&n.clients[slot], &n.replica, n.released_lsn)
     tell_stall(n)

@@ -444,7 +444,7 @@ cdef void flush(Reactor self) noexcept nogil:
     """Writes what the node puts out: first what an order waits for, then what may follow."""
     cdef int _rounds
     cdef uint16_t i
-    cdef int32_t slot
+    cdef uint64_t slots
     cdef uint64_t before
     cdef register_request_t request
     for _rounds in range(FLUSH_ROUNDS):
@@ -461,9 +461,10 @@ cdef void flush(Reactor self) noexcept nogil:
             break
     else:
         self.more = 1
-    for slot in range(MAX_CLIENT_CONNECTIONS):
-        if self.clients[slot].fd >= 0:
-            client_write(self, slot)
+    slots = self.node.connected
+    while slots:
+        client_write(self, count_trailing_zeros(slots))
+        slots &= slots - 1
     if self.node.feeds_behind:
         self.more = 1
     if self.node.truncation_due:

@@ -73,7 +73,7 @@ cdef uint64_t sender_deadline(const sender_t* s) noexcept nogil:
     if s.epoch == 0:
         return NEVER
     for node in range(MAX_NODES):
-        if s.views[node].retransmit_at_ns:
+        if s.config.receivers & (1 << node) and s.views[node].retransmit_at_ns:
             due = min(due, s.views[node].retransmit_at_ns)
     return due
 
