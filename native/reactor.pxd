@@ -117,6 +117,7 @@ cdef class Reactor:
     cdef bint busy_poll
     cdef bint yield_when_idle
     cdef bint looked                     # the last turn came from a look
+    cdef uint32_t alone_turns            # until the next look whether somebody else wants the core
     cdef bint give_way                   # a counterparty on this host was sent something
     cdef bint stopping
     cdef bint more                       # something is left for the next turn: do not wait

@@ -156,7 +156,9 @@ cdef enum:
     STOP_TIMEOUT_NS = 3000000000     # log-out of all sessions at a stop
     # Looks where the next thing is expected, between two questions to the kernel for everything.
     PATH_LOOKS = 4                   # each asks the kernel itself
-    SHARED_LOOKS = 32                # all together take as long as one question
+    SHARED_LOOKS = 64                # all together take as long as one question
+    NOBODY_RAN_NS = 1000             # a sched_yield() that gave the core to nobody is back before that
+    ALONE_TURNS = 15                 # until the next one, then
     KEEPALIVE_S = 10
     CONNECT_TIMEOUT_NS = 1000000000  # unless configured
     DIAL_MARGIN_NS = 1000000000      # the control thread keeps the time-out itself
@@ -386,7 +388,7 @@ cdef void run_until_stopped(Reactor self) noexcept nogil:
         if (count <= 0 and self.now.mono_ns < deadline and not self.more and not self.looked
                 and not clients_ready(self)):
             if self.yield_when_idle:
-                sched_yield()
+                let_others_run_when_idle(self)
             continue
         self.more = 0
         for i in range(count):
@@ -403,6 +405,18 @@ cdef void run_until_stopped(Reactor self) noexcept nogil:
     close_all(self)
     note_from_reactor(self.node, NOTE_STOPPED, 0, 0, NULL, 0)
     notify(self)
+
+
+cdef void let_others_run_when_idle(Reactor self) noexcept nogil:
+    """At every idle turn while somebody wants the core; when nobody does, it is enough to ask now and then."""
+    cdef uint64_t before = self.now.mono_ns
+    if self.alone_turns:
+        self.alone_turns -= 1
+        return
+    sched_yield()
+    read_clock(self)
+    if self.now.mono_ns - before < NOBODY_RAN_NS:
+        self.alone_turns = ALONE_TURNS
 
 
 cdef bint look(Reactor self) noexcept nogil:

@@ -16,7 +16,6 @@ WINDOW = 4096
 INTERVAL_NS = 100_000  # between two orders
 BATCH = 100  # orders between two looks at whether the standby is there
 QUIET_ORDERS = 20_000
-NICENESS = 10  # of the standby, which stands for another host: it must not hold up the load
 
 Batch = tuple[float, NDArray[np.uint64]]  # when it ended (wall clock, s), and what its orders took (ns)
 
@@ -30,7 +29,7 @@ def measure_catch_up(directory: Path, *, records: int = 1_000_000, mode: str = "
         quiet = np.empty(QUIET_ORDERS, np.uint64)
         load.latencies(quiet, INTERVAL_NS)
         behind = pair.last_lsn("a") or 0
-        pair.start("b", NICENESS)
+        pair.start("b", as_elsewhere=True)
         batches, ended = _until_caught_up(pair, load)
         began = _joined(pair)
     return Round(

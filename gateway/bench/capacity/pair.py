@@ -84,12 +84,12 @@ class Pair:
                 )
             )
 
-    def start(self, node: str, niceness: int = 0) -> None:
-        """Starts node a or b."""
+    def start(self, node: str, *, as_elsewhere: bool = False) -> None:
+        """Starts node a or b. `as_elsewhere`: it stands for another host, and runs when nobody else here wants to."""
         self._stops[node] = stack = contextlib.ExitStack()
         self.processes[node] = process = stack.enter_context(node_program(self.places, node))
-        if niceness:
-            os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + niceness)
+        if as_elsewhere:
+            os.sched_setscheduler(process.pid, os.SCHED_IDLE, os.sched_param(0))
 
     def start_both(self) -> None:
         """Starts node a, and node b once it will not be the primary."""
