@@ -57,6 +57,12 @@ cdef const record_header_t* journal_at(journal_t* j, uint64_t lsn) noexcept nogi
 # O(1); NULL if that MsgSeqNum is not in the log since the session's last reset. Last record with that number wins.
 cdef const record_header_t* journal_find(journal_t* j, uint16_t session, direction_t direction,
                                          uint64_t seq) noexcept nogil
+# The same among the records behind after_lsn, up to until_lsn. As fast where no later record has that number.
+cdef const record_header_t* journal_find_in(journal_t* j, uint16_t session, direction_t direction, uint64_t seq,
+                                            uint64_t after_lsn, uint64_t until_lsn) noexcept nogil
+# For a replay of the whole log, of each OUT and IN record in turn: its number is its own again, until a later one takes
+# it.
+cdef void journal_index_again(journal_t* j, const record_header_t* record) noexcept nogil
 # Last LSN whose record has epoch <= `epoch`; 0 if none. For log comparison (epochs never decrease along the log).
 cdef uint64_t journal_end_of_epoch(journal_t* j, uint32_t epoch) noexcept nogil
 

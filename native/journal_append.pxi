@@ -62,19 +62,22 @@ cdef inline void publish(journal_t* j, const record_header_t* record, uint64_t o
 
 
 cdef inline void index_record(private_t* p, const record_header_t* record, uint64_t position) noexcept nogil:
-    cdef uint64_t row
     p.positions[record.lsn] = position
     if record.kind == RECORD_OUT or record.kind == RECORD_IN:
-        if record.session < p.max_sessions and record.seq < p.max_seq:
-            row = <uint64_t>record.session * 2 + (record.kind == RECORD_IN)
-            p.lsns[row * p.max_seq + record.seq] = record.lsn
-            store_u64(&p.newest_seq[row], record.seq)
+        index_number(p, record)
     elif record.kind == RECORD_STATE and record.flags & FLAG_RESET:
         p.reset_lsn[record.session] = record.lsn
     if p.epoch_count and p.epochs[p.epoch_count - 1].epoch == record.epoch:
         p.epochs[p.epoch_count - 1].last_lsn = record.lsn
     else:
         index_epoch(p, record)
+
+
+cdef inline void index_number(private_t* p, const record_header_t* record) noexcept nogil:
+    cdef uint64_t row = <uint64_t>record.session * 2 + (record.kind == RECORD_IN)
+    if record.session < p.max_sessions and record.seq < p.max_seq:
+        p.lsns[row * p.max_seq + record.seq] = record.lsn
+        store_u64(&p.newest_seq[row], record.seq)
 
 
 cdef void index_epoch(private_t* p, const record_header_t* record) noexcept nogil:

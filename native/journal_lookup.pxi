@@ -12,23 +12,34 @@ cdef const record_header_t* journal_at(journal_t* j, uint64_t lsn) noexcept nogi
 
 cdef const record_header_t* journal_find(journal_t* j, uint16_t session, direction_t direction,
                                          uint64_t seq) noexcept nogil:
+    return journal_find_in(j, session, direction, seq, inside(j).reset_lsn[session], j.last_lsn)
+
+
+cdef const record_header_t* journal_find_in(journal_t* j, uint16_t session, direction_t direction, uint64_t seq,
+                                            uint64_t after_lsn, uint64_t until_lsn) noexcept nogil:
     cdef private_t* p = inside(j)
     cdef uint64_t lsn
     if seq == 0 or j.last_lsn == 0:
         return NULL
-    if session >= p.max_sessions or seq >= p.max_seq:
-        return find_slowly(j, session, direction, seq)
-    lsn = p.lsns[(<uint64_t>session * 2 + direction) * p.max_seq + seq]
-    return journal_at(j, lsn) if lsn > p.reset_lsn[session] else NULL
+    if session < p.max_sessions and seq < p.max_seq:
+        lsn = p.lsns[(<uint64_t>session * 2 + direction) * p.max_seq + seq]
+        if lsn <= until_lsn:
+            return journal_at(j, lsn) if lsn > after_lsn else NULL
+    return find_slowly(j, session, direction, seq, after_lsn, until_lsn)
 
 
-cdef const record_header_t* find_slowly(journal_t* j, uint16_t session, direction_t direction,
-                                        uint64_t seq) noexcept nogil:
-    """Beyond the index (max_sessions, or max_seq messages since the last reset): from the end backwards."""
-    cdef uint64_t lsn = j.last_lsn
+cdef void journal_index_again(journal_t* j, const record_header_t* record) noexcept nogil:
+    index_number(inside(j), record)
+
+
+cdef const record_header_t* find_slowly(journal_t* j, uint16_t session, direction_t direction, uint64_t seq,
+                                        uint64_t after_lsn, uint64_t until_lsn) noexcept nogil:
+    """What the index does not have (max_sessions, or max_seq messages since the last reset) or what a later record has
+    taken the place of: from the end backwards."""
+    cdef uint64_t lsn = min(until_lsn, j.last_lsn)
     cdef const record_header_t* record
     cdef uint8_t kind = RECORD_OUT if direction == DIRECTION_OUT else RECORD_IN
-    while lsn > inside(j).reset_lsn[session] and lsn >= j.first_lsn:
+    while lsn > after_lsn and lsn >= j.first_lsn:
         record = journal_at(j, lsn)
         if record.kind == kind and record.session == session and record.seq == seq:
             return record

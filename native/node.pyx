@@ -36,7 +36,7 @@ from .instant cimport (instant_t)
 from .intake cimport (INTAKE_COME_AGAIN, INTAKE_HELD, INTAKE_NUMBERED, INTAKE_REFUSED_UNLOGGED, INTAKE_REPEATED,
                       intake_add_session, intake_drain, intake_forget_held, intake_free, intake_holds, intake_init,
                       intake_refuse, intake_settle, intake_submit, intake_verdict, submission_t)
-from .journal cimport (DIRECTION_OUT, Journal, journal_at, journal_commit, journal_find, journal_reserve, journal_t)
+from .journal cimport (DIRECTION_OUT, Journal, journal_at, journal_commit, journal_find_in, journal_reserve, journal_t)
 from .orders cimport (ORDER_IN_DOUBT, ORDER_REFUSED, order_t, orders_by_client, orders_clordid, orders_original)
 from .parser cimport (PARSE_GARBLED, PARSE_OK, PARSE_TOO_MANY_FIELDS, field_is, field_t, field_uint, find_field,
                       message_t, parse_message, parse_status)
@@ -47,7 +47,8 @@ from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_POSS_DUP, RECORD_CHECKP
                       RECORD_REJECTED, RECORD_STATE, STATE_DOUBTS, STATE_KILL, record_header_t, record_payload,
                       record_payload_length)
 from .replica cimport (MAX_SESSIONS, replica_catch_up, replica_checkpoint, replica_checkpoints_full, replica_free,
-                       replica_init, replica_next_settled, replica_rebuild, replica_receive, replica_route)
+                       replica_generation_at, replica_generation_start, replica_init, replica_next_settled,
+                       replica_rebuild, replica_receive, replica_route)
 from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_t, ring_write
 from .risk cimport risk_limits_t
 from .role cimport (CAUSE_SWITCHOVER, COMMAND_NOT_STANDBY, RELEASE_ACKED, RELEASE_ALL, ROLE_PRIMARY, ROLE_STANDBY,
@@ -83,6 +84,8 @@ cdef enum:
     DROPS_TOLD_EVERY_NS = 2000000000     # at most so often
     REPEATS_TAKEN = 1000                 # in that time, for what a network may repeat, and
     REPEATS_FOR_EACH = 4                 # for each datagram that is new, on two paths: more is a replay
+    CLOCK_READ_LATE_NS = 1000000         # a turn that read the clock at its start may take so long
+    QUEUED_AT_MOST_NS = 60000000000      # what is older waited on no socket of this host
     FILL_TIMEOUT_NS = 2000000000         # the control thread's, to fill or sign a Logon
     ANSWER_ROOM_BYTES = 512              # room a client's buffer must have before its next frame is handled
 

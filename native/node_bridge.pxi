@@ -184,6 +184,7 @@ cdef bint pass_answer_on(node_t* n, uint16_t session, const record_header_t* rec
     cdef const record_header_t* about = NULL
     cdef const field_t* field
     cdef const field_t* text
+    cdef uint64_t before
     if record.kind == RECORD_REJECTED:
         about = journal_at(n.journal, record.seq)
         if about is NULL or about.session != session or about.kind != RECORD_IN:
@@ -202,7 +203,10 @@ cdef bint pass_answer_on(node_t* n, uint16_t session, const record_header_t* rec
         field = find_field(&message, TAG_REF_SEQ_NUM, 3)
         text = find_field(&message, TAG_TEXT, 3)
         if field is not NULL:
-            about = journal_find(n.journal, record.session, DIRECTION_OUT, <uint64_t>field_uint(&message, field))
+            before = replica_generation_start(&n.replica, record.session, replica_generation_at(
+                &n.replica, record.session, record.lsn)) - 1
+            about = journal_find_in(n.journal, record.session, DIRECTION_OUT, <uint64_t>field_uint(&message, field),
+                                    before, record.lsn)
         if about is not NULL and about.client == record.client and about.flags & FLAG_ORDER:
             return refuse_in_words(n, session, record, about, message.data + text.offset if text is not NULL else NULL,
                                    text.length if text is not NULL else 0)

@@ -206,10 +206,19 @@ cdef void take_submission(node_t* n, client_t* c, frame_header_t* header, const 
         verdict = intake_submit(&n.intake, &s, now)
         if verdict == INTAKE_NUMBERED:
             stages_journalled(&n.stages, n.journal.last_lsn, s.session,
-                              now.mono_ns - header.seq if c.local and 0 < header.seq <= now.mono_ns else NEVER)
+                              time_queued(header.seq, now) if c.local else NEVER)
     else:
         verdict = INTAKE_REFUSED_UNLOGGED
     answer_submission(n, c, &s, verdict)
+
+
+cdef uint64_t time_queued(uint64_t handed_in_ns, const instant_t* now) noexcept nogil:
+    """Since CLOCK_MONOTONIC was `handed_in_ns`; NEVER: unknown, or by the clock of another host that a proxy hides."""
+    if handed_in_ns == 0 or handed_in_ns > now.mono_ns + CLOCK_READ_LATE_NS:
+        return NEVER
+    if handed_in_ns >= now.mono_ns:
+        return 0                     # while the node, which had read the clock already, read what there was
+    return now.mono_ns - handed_in_ns if now.mono_ns - handed_in_ns < QUEUED_AT_MOST_NS else NEVER
 
 
 cdef void answer_submission(node_t* n, client_t* c, submission_t* s, intake_verdict verdict) noexcept nogil:

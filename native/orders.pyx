@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcmp, memcpy, memset
 
-from .journal cimport DIRECTION_OUT, Journal, journal_at, journal_find, journal_t
+from .journal cimport DIRECTION_OUT, Journal, journal_at, journal_find_in, journal_t
 from .memory cimport table_alloc
 from .parser cimport (PARSE_OK, field_decimal_e8, field_t, field_uint, find_field, message_t, parse_fields)
 from .record cimport (FLAG_ORDER, RECORD_DOUBT, RECORD_HEADER_BYTES, RECORD_OUT, RECORD_REJECTED,
@@ -134,14 +134,15 @@ cdef order_t* orders_insert(order_table_t* t, const record_header_t* record, uin
     return order
 
 
-cdef order_t* orders_route(order_table_t* t, uint16_t session, const message_t* message) noexcept nogil:
+cdef order_t* orders_route(order_table_t* t, uint16_t session, const message_t* message, uint64_t after_lsn,
+                           uint64_t until_lsn) noexcept nogil:
     cdef order_t* order = order_named_by(t, session, message, TAG_CLORDID)
     if order is NULL:
         order = order_named_by(t, session, message, TAG_ORIGCLORDID)
     if order is NULL and message.msg_type == MSGTYPE_BUSINESS_REJECT:
         order = order_named_by(t, session, message, TAG_BUSINESSREJECTREFID)
     if order is NULL and (message.msg_type == MSGTYPE_BUSINESS_REJECT or message.msg_type == MSGTYPE_REJECT):
-        order = order_of_reference(t, session, message)
+        order = order_of_reference(t, session, message, after_lsn, until_lsn)
     return order
 
 
@@ -194,13 +195,14 @@ cdef order_t* order_named_by(order_table_t* t, uint16_t session, const message_t
     return orders_by_session(t, session, message.data + field.offset, field.length)
 
 
-cdef order_t* order_of_reference(order_table_t* t, uint16_t session, const message_t* message) noexcept nogil:
+cdef order_t* order_of_reference(order_table_t* t, uint16_t session, const message_t* message, uint64_t after_lsn,
+                                 uint64_t until_lsn) noexcept nogil:
     cdef const field_t* field = find_field(message, TAG_REFSEQNUM, 0)
     cdef int64_t seq = field_uint(message, field) if field is not NULL else -1
     cdef const record_header_t* record
     if seq <= 0:
         return NULL
-    record = journal_find(t.journal, session, DIRECTION_OUT, <uint64_t>seq)
+    record = journal_find_in(t.journal, session, DIRECTION_OUT, <uint64_t>seq, after_lsn, until_lsn)
     if record is NULL or not record.flags & FLAG_ORDER:
         return NULL
     return orders_by_session(t, session, <const uint8_t*>record + RECORD_HEADER_BYTES + (record.aux >> 16),
@@ -337,7 +339,7 @@ cdef class OrderTable:
         kind = find_field(&message, 35, 0)
         if kind is not NULL:
             memcpy(&message.msg_type, message.data + kind.offset, min(kind.length, 4))
-        order = orders_route(&self.table, session, &message)
+        order = orders_route(&self.table, session, &message, 0, self.table.journal.last_lsn)
         return None if order is NULL else orders_update(&self.table, order, &message, seq)
 
     def forget(self) -> None:

@@ -41,6 +41,12 @@ cdef struct checkpoint_t:
     uint32_t hash
 
 
+cdef struct numbering_t:        # of a session's messages, as far as the log is applied
+    uint64_t reset_lsn          # of the last reset; 0: none
+    uint64_t next_out           # behind the last MsgSeqNum since then
+    uint32_t generation
+
+
 cdef struct unrouted_t:
     uint64_t lsn
     uint32_t ids[2]             # hashes of ClOrdID (11), and of OrigClOrdID (41) or BusinessRejectRefID (379); 0: none
@@ -66,6 +72,7 @@ cdef struct replica_t:
     uint64_t routed_lsn         # of the order that replica_route has found; 0: none
     bint skipped[MAX_SESSIONS]  # its numbers were set by hand or skipped ahead: orders may be out that the log lacks
     uint64_t applied_lsn
+    numbering_t numbering[MAX_SESSIONS]
     uint64_t orphan_records     # name a session or client that the configuration does not have
     field_t index[MAX_INDEXED_FIELDS]
 

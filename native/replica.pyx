@@ -14,7 +14,7 @@ from .crc32c cimport crc32c
 from .doubt cimport (asks_for_status, doubt_body, doubt_msg_type, doubts_add, doubts_free, doubts_full, doubts_init,
                      refuses_question, says_unknown_order)
 from .fates cimport fates_add, fates_forget, fates_free, fates_init
-from .journal cimport DIRECTION_OUT, journal_at, journal_find, journal_t
+from .journal cimport DIRECTION_OUT, journal_at, journal_find_in, journal_index_again, journal_t
 from .orders cimport (ORDER_IN_DOUBT, ORDER_NOT_THERE, ORDER_OTHER, ORDER_SENT, ORDER_UNKNOWN, order_in_doubt, order_t,
                       orders_by_client, orders_by_session, orders_forget, orders_free, orders_init, orders_insert,
                       orders_original, orders_route, orders_update)
@@ -72,6 +72,8 @@ cdef void replica_apply(replica_t* r, const record_header_t* record, bint sessio
         return
     if not session_applied:
         session_apply(&r.sessions[record.session], record)
+    if record.kind == RECORD_OUT:
+        r.numbering[record.session].next_out = record.seq + 1
     if r.bridges[record.session].client != 0 and (record.kind == RECORD_OUT or record.kind == RECORD_IN):
         apply_to_bridge(r, record)
     elif record.kind == RECORD_OUT:
@@ -86,7 +88,7 @@ cdef void replica_apply(replica_t* r, const record_header_t* record, bint sessio
             remember_unrouted(r, record)
     elif record.kind == RECORD_REJECTED:
         leave_doubt(r, record, <const uint8_t*>record_payload(record) + 2, (<const uint16_t*>record_payload(record))[0])
-        orders_insert(&r.orders, record, r.sessions[record.session].generation, 0)
+        orders_insert(&r.orders, record, r.numbering[record.session].generation, 0)
     elif record.kind == RECORD_DOUBT:
         apply_doubt(r, record)
     elif record.kind == RECORD_STATE:
@@ -104,10 +106,9 @@ cdef void replica_receive(replica_t* r, const record_header_t* record) noexcept 
         if record.session < r.session_count and record.client < MAX_CLIENTS:
             session_apply(&r.sessions[record.session], record)
         return
-    # What comes before it is applied under the generation that it had, and a roster that does not fit shows now.
     while r.applied_lsn + 1 < record.lsn:
         replica_apply(r, journal_at(r.journal, r.applied_lsn + 1), 1)
-    replica_apply(r, record, 0)
+    replica_apply(r, record, 0)          # a roster that does not fit must show now
 
 
 cdef void replica_rebuild(replica_t* r) noexcept nogil:
@@ -130,11 +131,14 @@ cdef void replica_rebuild(replica_t* r) noexcept nogil:
     memset(r.roster.early, 0, sizeof(r.roster.early))
     memset(r.skipped, 0, sizeof(r.skipped))
     r.applied_lsn = 0
+    memset(r.numbering, 0, sizeof(r.numbering))
     r.orphan_records = 0
     lsn = r.journal.first_lsn if r.journal.first_lsn else 1
     while lsn <= r.journal.last_lsn:
         record = journal_at(r.journal, lsn)
         if record is not NULL:
+            if record.kind == RECORD_OUT or record.kind == RECORD_IN:
+                journal_index_again(r.journal, record)
             replica_apply(r, record, 0)
         lsn += 1
 
@@ -144,7 +148,7 @@ cdef uint32_t replica_route(replica_t* r, uint16_t session, const message_t* mes
     r.routed_lsn = 0
     if r.bridges[session].client != 0:
         return r.bridges[session].client
-    order = orders_route(&r.orders, session, message)
+    order = order_about(r, session, message)
     if order is NULL or (order.doubted and is_about_question(order, message)):
         return 0
     r.routed_lsn = order.lsn
@@ -230,6 +234,10 @@ cdef bint index_message(replica_t* r, const record_header_t* record, message_t* 
                          message) != PARSE_GARBLED
 
 
+cdef order_t* order_about(replica_t* r, uint16_t session, const message_t* message) noexcept nogil:
+    return orders_route(&r.orders, session, message, r.numbering[session].reset_lsn, r.applied_lsn)
+
+
 cdef void apply_to_bridge(replica_t* r, const record_header_t* record) noexcept nogil:
     cdef message_t message
     if record.kind == RECORD_OUT and record.flags & FLAG_PASSED_ON:
@@ -246,7 +254,7 @@ cdef void apply_order(replica_t* r, const record_header_t* record) noexcept nogi
         if message.msg_type == MSGTYPE_CANCEL:
             take_cancel(r, record.client, &message)
     leave_doubt(r, record, record_payload(record) + (record.aux >> 16), record.aux & 0xFFFF)
-    orders_insert(&r.orders, record, r.sessions[record.session].generation, quantity)
+    orders_insert(&r.orders, record, r.numbering[record.session].generation, quantity)
     risk_on_order(&r.risk, record, quantity)
 
 
@@ -255,7 +263,7 @@ cdef void apply_answer(replica_t* r, const record_header_t* record) noexcept nog
     cdef order_t* order
     if not index_message(r, record, &message):
         return
-    order = orders_route(&r.orders, record.session, &message)
+    order = order_about(r, record.session, &message)
     if order is not NULL:
         take_answer(r, order, &message, record.seq)
 
@@ -285,7 +293,7 @@ cdef void apply_question(replica_t* r, const record_header_t* record) noexcept n
     cdef message_t message
     cdef order_t* order
     if index_message(r, record, &message) and asks_for_status(&message):
-        order = orders_route(&r.orders, record.session, &message)
+        order = order_about(r, record.session, &message)
         if order is not NULL and order.state == ORDER_IN_DOUBT:
             order.asked = 1
 
@@ -315,7 +323,7 @@ cdef void apply_doubt(replica_t* r, const record_header_t* record) noexcept nogi
     if doubts_full(&r.doubts):
         while replica_next_settled(r, &at) is not NULL:      # a standby tells nobody
             pass
-    order = orders_insert(&r.orders, record, r.sessions[record.session].generation, 0)
+    order = orders_insert(&r.orders, record, r.numbering[record.session].generation, 0)
     if order is NULL:
         return
     doubts_add(&r.doubts, record.lsn)
@@ -332,7 +340,7 @@ cdef void apply_doubt(replica_t* r, const record_header_t* record) noexcept nogi
             continue
         earlier = journal_at(r.journal, entry.lsn)
         if (earlier is not NULL and earlier.session == record.session and index_message(r, earlier, &message)
-                and orders_route(&r.orders, record.session, &message) is order):
+                and order_about(r, record.session, &message) is order):
             take_answer(r, order, &message, earlier.seq)
 
 
@@ -396,8 +404,11 @@ cdef void apply_state(replica_t* r, const record_header_t* record) noexcept nogi
             for i in range(MAX_RESETS // 2):
                 r.resets[i] = r.resets[i + MAX_RESETS // 2]
             r.reset_count = MAX_RESETS // 2
+        r.numbering[record.session].generation += 1
+        r.numbering[record.session].reset_lsn = record.lsn
+        r.numbering[record.session].next_out = 1
         r.resets[r.reset_count].lsn = record.lsn
-        r.resets[r.reset_count].generation = r.sessions[record.session].generation
+        r.resets[r.reset_count].generation = r.numbering[record.session].generation
         r.resets[r.reset_count].session = record.session
         r.reset_count += 1
     elif record.aux == STATE_SET_SEQ:
@@ -412,12 +423,13 @@ cdef void apply_state(replica_t* r, const record_header_t* record) noexcept nogi
 
 cdef void apply_resend(replica_t* r, uint16_t session, const uint64_t* span) noexcept nogil:
     """`span`: first, next, fate_kind. Where the counterparty has answered, a resend changes nothing."""
+    cdef const numbering_t* numbering = &r.numbering[session]
     cdef const record_header_t* record
     cdef order_t* order
     cdef uint64_t seq
-    fates_add(&r.fates, session, r.sessions[session].generation, span[0], span[1], <uint16_t>span[2])
-    for seq in range(span[0], min(span[1], r.sessions[session].next_out)):
-        record = journal_find(r.journal, session, DIRECTION_OUT, seq)
+    fates_add(&r.fates, session, numbering.generation, span[0], span[1], <uint16_t>span[2])
+    for seq in range(span[0], min(span[1], numbering.next_out)):
+        record = journal_find_in(r.journal, session, DIRECTION_OUT, seq, numbering.reset_lsn, r.applied_lsn)
         if record is NULL or not record.flags & FLAG_ORDER:
             continue
         order = orders_by_session(&r.orders, session, record_payload(record) + (record.aux >> 16), record.aux & 0xFFFF)

@@ -46,9 +46,11 @@ from .simnet cimport (CONNECTION_CLIENT, CONNECTION_SESSION, CONNECTION_TRIPWIRE
                       net_power_lost, net_refuse, net_send, net_take)
 from .simqueue cimport event_t, queue_again, queue_pop, queue_push
 from .simrandom cimport random_below, random_chance
+from .simreplay cimport replay_differs
 from .simtruth cimport (BROKEN_NONE, TRUE_CLIENTS, TRUE_CLORDID_BYTES, TRUE_SESSIONS, scan_message, scan_tag,
                         truth_all_delivered, truth_audit, truth_clordid, truth_free, truth_in_sync, truth_init,
-                        truth_kept, truth_logged, truth_promised, truth_promoted, truth_released, truth_unhealed)
+                        truth_kept, truth_logged, truth_promised, truth_promoted, truth_released, truth_replayed,
+                        truth_unhealed)
 
 cdef extern from "<malloc.h>" nogil:
     int mallopt(int param, int value)
@@ -1449,11 +1451,14 @@ cdef class World:
 
     cdef void _check_healed(self) noexcept nogil:
         cdef const char* lacks = self._what_lacks()
+        cdef uint16_t i
         if lacks is NULL:
             self.healed = 1
             self.ended = 1
             if not self.truth.gone:
                 truth_audit(&self.truth)
+            for i in range(2):
+                self._check_replay(i)
         elif self.net.now >= self.config.faults_end + self.config.heal_ns:
             self.ended = 1
             truth_unhealed(&self.truth, lacks)
@@ -1461,6 +1466,13 @@ cdef class World:
             if self.net.now >= self.config.faults_end + self.config.heal_ns // 4:
                 self._help_new_logs()
             queue_push(&self.net.queue, self.net.now + CHECK_NS, EVENT_CHECK, 0, 0, 0, NULL, 0)
+
+    cdef void _check_replay(self, uint16_t node) noexcept nogil:
+        cdef const char* differs
+        if self.nodes[node].up and not self.nodes[node].n.unfit:
+            differs = replay_differs(&self.nodes[node].n.replica)
+            if differs is not NULL:
+                truth_replayed(&self.truth, node, differs)
 
     cdef void _help_new_logs(self) noexcept nogil:
         """Nobody acts, because the register counts on a log that was lost: the operator accepts it."""

@@ -35,6 +35,7 @@ cdef enum broken_invariant:
     BROKEN_RELEASE_RULE = 8
     BROKEN_REJECTED_SENT = 9       # a client was told 'rejected' of an order that the counterparty has
     BROKEN_BY_REJECT = 10          # the counterparty had to reject (35=3) a message of ours
+    BROKEN_REPLAY = 11             # a replay of the log gives another state than the records gave as they came
 
 
 cdef struct true_order_t:
@@ -121,6 +122,7 @@ cdef void truth_delivered(truth_t* t, uint8_t client, uint8_t session, uint64_t 
 cdef void truth_told_again(truth_t* t, uint8_t client, uint64_t seq) noexcept nogil
 cdef bint truth_all_delivered(const truth_t* t) noexcept nogil
 cdef void truth_audit(truth_t* t) noexcept nogil       # at the end, healed
+cdef void truth_replayed(truth_t* t, uint8_t node, const char* differs) noexcept nogil
 cdef void truth_unhealed(truth_t* t, const char* what) noexcept nogil
 
 # Value of `tag` in a FIX message or a part of one; NULL: not there. Inefficient and independent of the parser under

@@ -288,6 +288,12 @@ cdef void truth_audit(truth_t* t) noexcept nogil:
         fail(t, BROKEN_EXECUTION, "executions are missing at a client", 0, 0)
 
 
+cdef void truth_replayed(truth_t* t, uint8_t node, const char* differs) noexcept nogil:
+    if t.broken == BROKEN_NONE:
+        t.broken = BROKEN_REPLAY
+        snprintf(t.text, sizeof(t.text), "node %c: a replay of its log changes %s", c'a' + node, differs)
+
+
 cdef void truth_unhealed(truth_t* t, const char* what) noexcept nogil:
     if t.broken == BROKEN_NONE:
         t.broken = BROKEN_UNHEALED

@@ -19,6 +19,7 @@ INVARIANTS = (
     "the release rule (nothing leaves before the standby in sync holds it)",
     "the truth of a rejection (what was rejected was not sent)",
     "the form of messages (the counterparty has no reason to reject one)",
+    "the replay (a log says the same when it is read again)",
 )
 
 
