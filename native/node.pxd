@@ -57,7 +57,8 @@ cdef enum note_code:
     NOTE_REPLICATION_STALLED = 18   # orders are held: b: last LSN, c: acknowledged LSN
     NOTE_REGISTER_REQUEST = 19  # text: a register_request_t for the control thread to carry out
     NOTE_COMMAND_DONE = 20      # a: status of the command with id b
-    NOTE_TRUNCATION = 21        # the journal is cut after LSN b, to follow the primary
+    # the journal is cut after LSN b, to follow the primary; a: 1 it could not be, text: why. It is tried again
+    NOTE_TRUNCATION = 21
     NOTE_STOPPED = 22           # the reactor has left its loop
     NOTE_IN_DOUBT = 23          # session; the counterparty is asked about orders handed in again: a: how many
     NOTE_RECONCILED = 24        # no order is in doubt any more; b: doubts settled since the start

@@ -19,16 +19,16 @@ from posix.unistd cimport close, read, write
 from .datagram cimport MAX_DATAGRAM_BYTES
 from .feed cimport client_tx_consume, client_tx_peek
 from .lifeline cimport lifeline_hold, lifeline_start
-from .node cimport (GREETING_BYTES, NOTE_COMMAND_DONE, NOTE_REGISTER_REQUEST, NOTE_STOPPED, NOTE_TRUNCATION,
-                    node_advance, node_client_written, node_datagrams_per_turn, node_datagrams_sent, node_deadline,
-                    node_end_turn, node_fill_logon, node_greeting_is_fresh, node_next_session, node_on_client_bytes,
-                    node_on_client_connected, node_on_client_disconnected, node_on_command, node_on_datagram,
-                    node_on_register, node_on_session_bytes, node_on_session_command, node_on_session_connected,
-                    node_on_session_disconnected, node_on_timer, node_on_tripwire, node_poll_datagram,
-                    node_seal_greeting, node_session_closing, node_session_rests, node_session_sent,
-                    node_session_tx_consume, node_session_tx_gather, node_set_kill, node_settle, node_start,
-                    node_stop, node_stopped, node_take_accept, node_take_connect, node_take_register_request,
-                    node_truncated, note_t, session_command)
+from .node cimport (GREETING_BYTES, NOTE_COMMAND_DONE, NOTE_REGISTER_REQUEST, NOTE_STOPPED, NOTE_TEXT_BYTES,
+                    NOTE_TRUNCATION, node_advance, node_client_written, node_datagrams_per_turn, node_datagrams_sent,
+                    node_deadline, node_end_turn, node_fill_logon, node_greeting_is_fresh, node_next_session,
+                    node_on_client_bytes, node_on_client_connected, node_on_client_disconnected, node_on_command,
+                    node_on_datagram, node_on_register, node_on_session_bytes, node_on_session_command,
+                    node_on_session_connected, node_on_session_disconnected, node_on_timer, node_on_tripwire,
+                    node_poll_datagram, node_seal_greeting, node_session_closing, node_session_rests, node_session_sent,
+                    node_session_tx_consume, node_session_tx_gather, node_set_kill, node_settle, node_start, node_stop,
+                    node_stopped, node_take_accept, node_take_connect, node_take_register_request, node_truncated,
+                    note_t, session_command)
 from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_t, ring_write
 from .role cimport register_outcome, register_request_t, register_value_t, role_command
 from .sharedstream cimport (SHARED_BYTES, SHARED_RING_BYTES, shared_attach, shared_awake, shared_must_wake_reader,
@@ -165,6 +165,9 @@ cdef enum:
     COMMAND_DATA_BYTES = 16384       # that may come with a command
     SHARED_LAST_READS = 1 + SHARED_RING_BYTES // CLIENT_RX_BYTES
     TRIPWIRE_RETRY_NS = 20000000
+    TRUNCATE_AGAIN_NS = 500000000
+    LONG_WAY_NS = 50000              # others had the core for so long: it is a busy one
+    KEEP_WAY_NS = 100000000          # and is not given to them again for so long
     GREETING_TIMEOUT_NS = 1000000000
     # What an epoll event is about: kind << 32 | index.
     ON_COMMANDS = 1
@@ -483,7 +486,6 @@ cdef void flush(Reactor self) noexcept nogil:
         self.more = 1
     if self.node.truncation_due:
         truncate(self)
-        self.more = 1
     i = node_next_session(self.node.touched, 0)
     while i < MAX_SESSIONS:
         if node_take_connect(self.node, i, &self.now):
@@ -497,9 +499,16 @@ cdef void flush(Reactor self) noexcept nogil:
 
 cdef void let_others_run(Reactor self) noexcept nogil:
     """Who reads on this host what was just sent, a TLS proxy say, may wait for this very core: before the rest of
-    the turn then. A node that polls has its core for itself."""
-    if self.give_way and not self.busy_poll:
+    the turn then. A node that polls has its core for itself; and on a busy host what the standby does not have yet, nor
+    the client, must not wait for everybody."""
+    cdef uint64_t before
+    if self.give_way and not self.busy_poll and self.now.mono_ns >= self.keep_way_until_mono_ns:
+        read_clock(self)
+        before = self.now.mono_ns
         sched_yield()
+        read_clock(self)
+        if self.now.mono_ns - before > LONG_WAY_NS:
+            self.keep_way_until_mono_ns = self.now.mono_ns + KEEP_WAY_NS
     self.give_way = 0
 
 

@@ -165,8 +165,9 @@ cdef void client_write(Reactor self, int32_t slot) noexcept nogil:
     if (size > 0) != s.wants_write and s.shared.memory is NULL:
         want_write(self, s, tag_of(ON_CLIENT, slot), size > 0)
     if s.filled and size == 0 and sent > 0:
-        client_take(self, slot)      # it has read: what had to wait may go on
+        client_take(self, slot)      # it has read: what had to wait may go on, and be answered
         self.more = 1
+        size = client_tx_peek(&self.node.clients[slot], &data)
     if size == 0 and self.node.clients[slot].closing:
         client_release(self, slot, 1)
         node_on_client_disconnected(self.node, slot, &self.now)

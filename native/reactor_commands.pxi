@@ -58,13 +58,36 @@ cdef void notify(Reactor self) noexcept nogil:
 
 
 cdef void truncate(Reactor self) noexcept nogil:
-    """Rare and never on a primary: sets the tail that the new epoch does not have aside, with the GIL."""
+    """Rare and never on a primary: sets the tail that the new epoch does not have aside, with the GIL. Where the disk
+    refuses that, again and again, and says so once."""
     cdef uint64_t lsn = self.node.receiver.truncate_lsn
-    note_from_reactor(self.node, NOTE_TRUNCATION, 0, lsn, NULL, 0)
-    with gil:
-        self.owner.truncate(lsn)
+    if self.now.mono_ns < self.truncate_again_mono_ns:
+        return
+    if self.truncate_again_mono_ns == 0:
+        note_from_reactor(self.node, NOTE_TRUNCATION, 0, lsn, NULL, 0)
+    if not try_to_truncate(self, lsn):
+        return
+    self.truncate_again_mono_ns = 0
+    self.more = 1
     read_clock(self)
     node_truncated(self.node, &self.now)
+
+
+cdef bint try_to_truncate(Reactor self, uint64_t lsn) noexcept nogil:
+    cdef bint first = self.truncate_again_mono_ns == 0
+    cdef const char* text
+    with gil:
+        try:
+            self.owner.truncate(lsn)
+            return 1
+        except Exception as error:
+            words = str(error).encode(errors="replace")[:NOTE_TEXT_BYTES - 1]
+            text = words
+            read_clock(self)
+            self.truncate_again_mono_ns = self.now.mono_ns + TRUNCATE_AGAIN_NS
+            if first:
+                note_from_reactor(self.node, NOTE_TRUNCATION, 1, lsn, text, len(words) + 1)
+    return 0
 
 
 cdef void note_from_reactor(node_t* n, uint16_t code, uint32_t a, uint64_t b, const void* payload,

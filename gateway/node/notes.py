@@ -61,6 +61,13 @@ def log_note(note: Note, session_names: list[str]) -> None:
         log.warning("in_doubt", session=session_names[note.session], asked=note.a)
     elif note.code == "datagrams_dropped":
         _log_dropped(log, note)
+    elif note.code == "truncation" and note.a:
+        log.error(
+            "truncation_failed",
+            lsn=note.b,
+            reason=note.text.decode(errors="replace"),
+            remedy="this node cannot follow the primary before its disk can be written to; it goes on trying",
+        )
     elif note.code == "question_refused":
         log.warning("question_refused", count=note.b, remedy="ask the counterparty, then send- or give-up-doubted")
     elif note.code == "reconciled":

@@ -88,3 +88,9 @@ def test_clients_come_are_refused_and_go():
 def test_a_line_says_when_it_happened():
     (line,) = logged("following", b=5)
     assert line["at"] == "1970-01-01T00:00:00.000000Z"
+
+
+def test_a_truncation_that_the_disk_refuses_is_an_error_with_the_reason():
+    (line,) = logged("truncation", a=1, b=40, text=b"diverged-40.log: No space left on device")
+    assert (line["event"], line["log_level"], line["lsn"]) == ("truncation_failed", "error", 40)
+    assert "No space left" in line["reason"]
