@@ -486,6 +486,8 @@ cdef void flush(Reactor self) noexcept nogil:
         self.more = 1
     if self.node.truncation_due:
         truncate(self)
+    else:
+        self.truncate_again_mono_ns = 0      # a later one is another one, even if this one was never done
     i = node_next_session(self.node.touched, 0)
     while i < MAX_SESSIONS:
         if node_take_connect(self.node, i, &self.now):

@@ -67,7 +67,6 @@ cdef void truncate(Reactor self) noexcept nogil:
         note_from_reactor(self.node, NOTE_TRUNCATION, 0, lsn, NULL, 0)
     if not try_to_truncate(self, lsn):
         return
-    self.truncate_again_mono_ns = 0
     self.more = 1
     read_clock(self)
     node_truncated(self.node, &self.now)
