@@ -88,6 +88,7 @@ cdef enum error_code:
     ERROR_LOGIN = 3          # unknown name or wrong token (never says which)
     ERROR_TOO_SLOW = 4
     ERROR_FENCED = 5         # this node was fenced or is stopping: use the other
+    ERROR_FULL = 6           # every place for a client is taken
 
 
 cdef struct frame_header_t:

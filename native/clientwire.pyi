@@ -72,6 +72,7 @@ class ErrorCode(IntEnum):
     LOGIN = 3
     TOO_SLOW = 4
     FENCED = 5
+    FULL = 6
 
 class OrderStatus(IntEnum):
     """What the gateway knows of an order (`order_state` of native/orders.pxd)."""

@@ -107,6 +107,7 @@ class ErrorCode(IntEnum):
     LOGIN = ERROR_LOGIN
     TOO_SLOW = ERROR_TOO_SLOW
     FENCED = ERROR_FENCED
+    FULL = ERROR_FULL
 
 
 class OrderStatus(IntEnum):

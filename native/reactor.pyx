@@ -13,9 +13,10 @@ from enum import IntEnum
 from libc.errno cimport EAGAIN, EINPROGRESS, EINTR, errno as c_errno
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memmove, memset
+from libc.string cimport memcpy, memmove, memset, strlen
 from posix.unistd cimport close, read, write
 
+from .clientwire cimport ERROR_FULL, FRAME_ERROR, FRAME_HEADER_BYTES, frame_header_t
 from .datagram cimport MAX_DATAGRAM_BYTES
 from .feed cimport client_tx_consume, client_tx_peek
 from .lifeline cimport lifeline_hold, lifeline_start

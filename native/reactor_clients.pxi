@@ -29,6 +29,8 @@ cdef int32_t client_enter(Reactor self, int fd, bint local) noexcept nogil:
         self.refused_connections += 1
         if slot >= 0:
             node_on_client_disconnected(self.node, slot, &self.now)
+        else:
+            tell_full(fd)
         close(fd)
         return -1
     self.clients[slot].fd = fd
@@ -36,6 +38,19 @@ cdef int32_t client_enter(Reactor self, int fd, bint local) noexcept nogil:
     self.clients[slot].wants_write = 0
     self.clients[slot].stuck = 0
     return slot
+
+
+cdef void tell_full(int fd) noexcept nogil:
+    cdef const char* text = "every place for a client is taken: close some, or use fewer connections"
+    cdef uint8_t frame[FRAME_HEADER_BYTES + 128]
+    cdef frame_header_t header
+    memset(&header, 0, sizeof(header))
+    header.length = FRAME_HEADER_BYTES + <uint32_t>strlen(text)
+    header.type = FRAME_ERROR
+    header.flags = ERROR_FULL
+    memcpy(frame, &header, FRAME_HEADER_BYTES)
+    memcpy(frame + FRAME_HEADER_BYTES, text, strlen(text))
+    send_now(fd, frame, header.length)
 
 
 cdef void client_event(Reactor self, int32_t slot, uint32_t events) noexcept nogil:

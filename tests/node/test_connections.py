@@ -30,6 +30,14 @@ def answers_a_ping(connection: socket.socket) -> bool:
     return connection.recv(24)[4:5] == bytes([PONG])
 
 
+def frames(connection: socket.socket) -> list[object]:
+    """The first whole frame that comes, alone."""
+    data = b""
+    while not (decoded := wire.decode(data)[0]):
+        data += connection.recv(4096)
+    return decoded[:1]
+
+
 def test_connections_that_say_nothing_do_not_keep_clients_out(rig: Rig):
     idle = [connect(rig) for _ in range(SLOTS + 8)]
     try:
@@ -40,6 +48,22 @@ def test_connections_that_say_nothing_do_not_keep_clients_out(rig: Rig):
         assert client.send("BROKER", order, "among-idlers").wait(WAIT_S).outcome is Outcome.ACCEPTED
     finally:
         for connection in idle:
+            connection.close()
+
+
+def test_a_client_for_which_there_is_no_place_is_told_so(rig: Rig):
+    taken = []
+    try:
+        for _ in range(SLOTS + 1):
+            taken.append(connect(rig))
+            taken[-1].sendall(wire.login("strategy", b""))
+            (answer,) = frames(taken[-1])
+            if isinstance(answer, wire.NodeError):
+                break
+        assert (answer.code, len(taken)) == (wire.ErrorCode.FULL, SLOTS + 1)
+        assert "every place" in answer.text
+    finally:
+        for connection in taken:
             connection.close()
 
 
