@@ -178,16 +178,16 @@ cdef class SharedStream:
     @staticmethod
     def make():
         """A descriptor of new memory, laid out and sealed. Raises OSError."""
+        cdef uint8_t header[SHARED_HEADER_BYTES]
         cdef int fd = shared_make(SHARED_BYTES)
-        cdef uint8_t* memory
         if fd < 0:
             raise OSError(c_errno, os.strerror(c_errno))
-        memory = <uint8_t*>shared_map(fd, SHARED_BYTES)
-        if memory is NULL:
+        shared_format(header)
+        try:
+            os.pwrite(fd, header[:SHARED_HEADER_BYTES], 0)
+        except OSError:
             os.close(fd)
-            raise OSError(c_errno, os.strerror(c_errno))
-        shared_format(memory)
-        munmap(memory, SHARED_BYTES)
+            raise
         return fd
 
     def read_into(self, buffer not None):
