@@ -50,7 +50,7 @@ cdef uint8_t risk_check(const risk_t* r, uint32_t client, int64_t quantity_e8, i
             return REJECT_PRICE_REQUIRED
         if product_exceeds(quantity_e8, price_e8, limits.max_notional_e8):
             return REJECT_MAX_NOTIONAL
-    if limits.max_open_qty_e8 and c.open_qty_e8 + quantity_e8 > limits.max_open_qty_e8:
+    if limits.max_open_qty_e8 and c.open_qty_e8 > limits.max_open_qty_e8 - quantity_e8:
         return REJECT_MAX_OPEN_QTY
     if limits.order_interval_ns and c.theoretical_ns > wall_ns + limits.burst_ns:
         return REJECT_THROTTLE

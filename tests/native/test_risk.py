@@ -45,6 +45,15 @@ def test_open_quantity_counts_until_it_is_settled():
     assert risk.check(1, 5 * E8, E8, 0) == 0
 
 
+def test_an_open_quantity_that_64_bits_cannot_hold_is_above_any_limit():
+    risk = Risk()
+    risk.set_limits(1, max_open_qty_e8=4_000_000_000 * E8)
+    risk.on_order(1, 3_000_000_000 * E8, 0)
+    assert risk.check(1, 90_000_000_000 * E8, E8, 0) == MAX_OPEN
+    assert risk.check(1, 1_000_000_000 * E8, E8, 0) == 0
+    assert risk.check(1, 1_000_000_000 * E8 + 1, E8, 0) == MAX_OPEN
+
+
 def test_the_kill_switch_of_one_client_leaves_the_others():
     risk = Risk()
     risk.kill(1, True)
