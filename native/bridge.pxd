@@ -46,8 +46,6 @@ cdef bint bridge_has_room(bridge_t* b, order_table_t* orders, journal_t* journal
 cdef void bridge_sweep(bridge_t* b, order_table_t* orders, journal_t* journal) noexcept nogil
 cdef void bridge_promote(bridge_t* b) noexcept nogil
 
-# Does its ClOrdID (11) name something new? D F G q s t u, AB AC; others may repeat one (H, AF, ...).
-cdef bint names_new_order(uint32_t msg_type) noexcept nogil
 # A ClOrdID that the log can hold; NULL: there is none, or it is empty, too long or not printable.
 cdef const field_t* whole_clordid(const message_t* message) noexcept nogil
 # The ClOrdID by which an order is pending; NULL: it names nothing new, or has none that can be logged.

@@ -19,7 +19,7 @@ from .journal cimport journal_at, journal_t
 from .orders cimport order_table_t, orders_by_client
 from .parser cimport MAX_MESSAGE_BYTES, field_t, find_field, message_t, parse_message
 from .record cimport record_header_t, record_payload, record_payload_length
-from .tags cimport data_tag_after
+from .tags cimport data_tag_after, names_new_order
 
 cdef enum:
     REFUSED_AT_ONCE = 1024           # orders, while there is no room for one
@@ -166,11 +166,6 @@ cdef void bridge_promote(bridge_t* b) noexcept nogil:
 
 
 # --- messages -------------------------------------------------------------------------------------------------------
-
-cdef bint names_new_order(uint32_t msg_type) noexcept nogil:
-    return (msg_type == c'D' or msg_type == c'F' or msg_type == c'G' or msg_type == c'q' or msg_type == c's'
-            or msg_type == c't' or msg_type == c'u' or msg_type == 0x4241 or msg_type == 0x4341)
-
 
 cdef const field_t* new_clordid(const message_t* message) noexcept nogil:
     cdef const field_t* id = whole_clordid(message) if names_new_order(message.msg_type) else NULL

@@ -8,7 +8,6 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from .bridge cimport names_new_order
 from .clientwire cimport (MAX_CLORDID_BYTES, MAX_FRAME_BYTES, REJECT_BACK_PRESSURE, REJECT_CLORDID_TAKEN,
                           REJECT_FORBIDDEN_MSG_TYPE, REJECT_FORBIDDEN_TAG, REJECT_HOLD_FULL, REJECT_MALFORMED,
                           REJECT_NO_CLORDID, REJECT_NOT_READY, REJECT_QUANTITY_REQUIRED, REJECT_TOO_LARGE,
@@ -25,6 +24,7 @@ from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_w
 from .risk cimport risk_check, risk_limits_quantity
 from .session cimport SEND_NOT_READY, SEND_OK, SEND_TOO_LARGE, send_status, session_send_application, session_t
 from .stages cimport stages_check
+from .tags cimport names_new_order
 
 cdef enum:
     TAG_CLORDID = 11

@@ -13,7 +13,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset, strlen
 
 from .bridge cimport (MAX_PENDING, bridge_fields, bridge_has_room, bridge_init, bridge_promote, bridge_refusal,
-                      bridge_sweep, bridge_t, names_new_order, new_clordid, refusal_text, whole_clordid)
+                      bridge_sweep, bridge_t, new_clordid, refusal_text, whole_clordid)
 from .clientwire cimport (CLIENT_PROTOCOL_VERSION, ERROR_FENCED, ERROR_LOGIN, ERROR_PROTOCOL, ERROR_TOO_SLOW,
                           ERROR_VERSION, FRAME_CHECKPOINT, FRAME_CHECKPOINT_VALUE, FRAME_ERROR, FRAME_FETCH,
                           FRAME_HEADER_BYTES, FRAME_HELD, FRAME_LOGIN, FRAME_ORDER_STATE, FRAME_PING, FRAME_PONG,
@@ -71,7 +71,7 @@ from .session cimport (DISCONNECT_LOGON_REFUSED, EVENT_DISCONNECTED, EVENT_GAP_F
 from .stages cimport (stages_answered, stages_delivered, stages_encode, stages_free, stages_histograms, stages_init,
                       stages_journalled, stages_released, stages_replicated, stages_restart, stages_sent)
 from .tags cimport (MSG_BUSINESS_REJECT, MSG_EXECUTION_REPORT, MSG_REJECT, SOH, TAG_CL_ORD_ID,
-                    TAG_DELIVER_TO_COMP_ID, TAG_POSS_RESEND, TAG_REF_SEQ_NUM, TAG_TEXT)
+                    TAG_DELIVER_TO_COMP_ID, TAG_POSS_RESEND, TAG_REF_SEQ_NUM, TAG_TEXT, names_new_order)
 
 cdef enum:
     HELLO_INTERVAL_NS = 100000000        # until the peer is met; also the least distance of two answers to a HELLO

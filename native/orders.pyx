@@ -13,6 +13,7 @@ from .memory cimport table_alloc
 from .parser cimport (PARSE_OK, field_decimal_e8, field_t, field_uint, find_field, message_t, parse_fields)
 from .record cimport (FLAG_ORDER, RECORD_DOUBT, RECORD_HEADER_BYTES, RECORD_OUT, RECORD_REJECTED,
                       record_header_t)
+from .tags cimport names_new_order
 
 cdef enum:
     TAG_CLORDID = 11
@@ -22,6 +23,7 @@ cdef enum:
     TAG_REFSEQNUM = 45
     TAG_EXECTYPE = 150
     TAG_LEAVESQTY = 151
+    TAG_REFMSGTYPE = 372
     TAG_BUSINESSREJECTREFID = 379
     MSGTYPE_REJECT = 0x33              # '3'
     MSGTYPE_EXECUTION_REPORT = 0x38    # '8'
@@ -149,6 +151,8 @@ cdef order_t* orders_route(order_table_t* t, uint16_t session, const message_t* 
 cdef int64_t orders_update(order_table_t* t, order_t* order, const message_t* message, uint64_t seq) noexcept nogil:
     cdef int64_t before = order.open_e8
     cdef int64_t change = 0
+    if rejects_another(message):
+        return 0
     order.last_in_seq = seq
     if message.msg_type == MSGTYPE_EXECUTION_REPORT:
         change += settle_original(t, order, message, seq)
@@ -209,6 +213,19 @@ cdef order_t* order_of_reference(order_table_t* t, uint16_t session, const messa
                              record.aux & 0xFFFF)
 
 
+cdef bint rejects_another(const message_t* message) noexcept nogil:
+    """A Reject or BusinessMessageReject of a message that only speaks of an order, a status request for example."""
+    cdef const field_t* ref_msg_type
+    cdef uint32_t packed = 0
+    if message.msg_type != MSGTYPE_BUSINESS_REJECT and message.msg_type != MSGTYPE_REJECT:
+        return 0
+    ref_msg_type = find_field(message, TAG_REFMSGTYPE, 0)
+    if ref_msg_type is NULL or ref_msg_type.length == 0:
+        return 0
+    memcpy(&packed, message.data + ref_msg_type.offset, min(ref_msg_type.length, 4))
+    return not names_new_order(packed)
+
+
 cdef void take_execution_report(order_t* order, const message_t* message) noexcept nogil:
     cdef const field_t* status = find_field(message, TAG_ORDSTATUS, 0)
     cdef const field_t* leaves = find_field(message, TAG_LEAVESQTY, 0)
@@ -220,17 +237,22 @@ cdef void take_execution_report(order_t* order, const message_t* message) noexce
         open_e8 = field_decimal_e8(message, leaves, &ok)
         if ok:
             order.open_e8 = open_e8
+    # Up to FIX 4.2 the order that takes the place of another is 'replaced' itself, and trades on.
     if (order.state == ORDER_FILLED or order.state == ORDER_CANCELED or order.state == ORDER_REJECTED
-            or order.state == ORDER_REPLACED or order.state == ORDER_EXPIRED):
+            or order.state == ORDER_EXPIRED
+            or (order.state == ORDER_REPLACED and find_field(message, TAG_ORIGCLORDID, 0) is NULL)):
         order.open_e8 = 0
 
 
 cdef int64_t settle_original(order_table_t* t, order_t* order, const message_t* message, uint64_t seq) noexcept nogil:
-    """A cancel (ExecType 4) or replace (5) that took effect ends the order that it names in OrigClOrdID (41)."""
+    """A cancel (ExecType 4) or replace (5) that took effect ends the order that it names in OrigClOrdID (41). FIX 4.0
+    has no ExecType, but the same codes in OrdStatus."""
     cdef const field_t* exec_type = find_field(message, TAG_EXECTYPE, 0)
     cdef order_t* original
     cdef int64_t before
     cdef uint8_t code
+    if exec_type is NULL:
+        exec_type = find_field(message, TAG_ORDSTATUS, 0)
     if exec_type is NULL or exec_type.length != 1:
         return 0
     code = message.data[exec_type.offset]

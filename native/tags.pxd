@@ -64,6 +64,12 @@ cdef inline bint is_session_message(uint32_t msg_type) noexcept nogil:
     return 0x30 <= msg_type <= 0x35 or msg_type == MSG_LOGON
 
 
+cdef inline bint names_new_order(uint32_t msg_type) noexcept nogil:
+    """Does its ClOrdID (11) name something new? D F G q s t u, AB AC; others may repeat one (H, AF, ...)."""
+    return (msg_type == c'D' or msg_type == c'F' or msg_type == c'G' or msg_type == c'q' or msg_type == c's'
+            or msg_type == c't' or msg_type == c'u' or msg_type == 0x4241 or msg_type == 0x4341)
+
+
 cdef inline uint32_t data_tag_after(uint32_t tag) noexcept nogil:
     """Tag of the data field whose length `tag` gives; 0 if `tag` is no such length (FIX 5.0SP2 volume 6, type
     Length)."""

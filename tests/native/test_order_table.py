@@ -150,6 +150,34 @@ def test_a_replace_moves_what_is_open_to_the_new_order(world: World):
     assert (world.state(b"A"), world.state(b"B")) == ("REPLACED", "NEW")
 
 
+@pytest.mark.parametrize(("filled", "still_open"), [(0, 15), (3, 12)])
+def test_the_order_that_takes_the_place_of_another_is_open_though_fix_42_calls_it_replaced(world, filled, still_open):
+    world.sent(b"A", quantity=10)
+    world.sent(b"B", quantity=15)
+    replaced = ((35, 8), (11, "B"), (41, "A"), (20, 0), (150, 5), (39, 5), (38, 15), (14, filled), (151, 15 - filled))
+    assert world.heard(*replaced) == (still_open - 15 - 10) * E8
+    assert world.table.by_client(1, b"A")["open_e8"] == 0
+    assert world.table.by_client(1, b"B")["open_e8"] == still_open * E8
+
+
+@pytest.mark.parametrize(("status", "state", "change"), [("4", "CANCELED", -10), ("5", "REPLACED", -10)])
+def test_in_fix_40_ordstatus_alone_says_what_became_of_the_original(world: World, status, state, change):
+    world.sent(b"A", quantity=10)
+    world.sent(b"B", quantity=0)
+    assert world.heard((35, 8), (11, "B"), (41, "A"), (20, 0), (39, status), (14, 0)) == change * E8
+    assert world.state(b"A") == state
+
+
+@pytest.mark.parametrize("msg_type", ["j", "3"])
+def test_a_reject_of_a_status_request_leaves_the_order_alone(world: World, msg_type: str):
+    world.sent(b"A", quantity=10)
+    world.heard((35, 8), (11, "A"), (150, 0), (39, 0), (151, 10), seq=7)
+    before = world.table.by_client(1, b"A")
+    assert world.heard((35, msg_type), (45, 99), (372, "H"), (379, "A"), (11, "A"), (380, 3), seq=8) == 0
+    assert world.table.by_client(1, b"A") == before
+    assert world.heard((35, msg_type), (45, 1), (372, "D"), (379, "A"), (380, 3), seq=9) == -10 * E8
+
+
 def test_a_cancel_that_was_rejected_leaves_the_order_alone(world: World):
     world.sent(b"A", quantity=10)
     world.sent(b"C", quantity=0)
