@@ -17,7 +17,7 @@ from .instant cimport instant_t
 from .journal cimport journal_at, journal_commit, journal_reserve
 from .orders cimport (ORDER_NOT_THERE, order_in_doubt, order_t, orders_by_client, orders_by_session, orders_full,
                       orders_original)
-from .parser cimport PARSE_OK, field_decimal_e8, field_t, find_field, parse_fields
+from .parser cimport PARSE_OK, field_decimal_e8, field_is, field_t, find_field, parse_fields
 from .record cimport (FLAG_APPLICATION, FLAG_ORDER, RECORD_REJECTED, record_header_t, record_payload)
 from .replica cimport replica_catch_up
 from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_write
@@ -29,7 +29,10 @@ from .tags cimport names_new_order
 cdef enum:
     TAG_CLORDID = 11
     TAG_ORDER_QTY = 38
+    TAG_ORD_TYPE = 40
     TAG_PRICE = 44
+    TAG_CASH_ORDER_QTY = 152
+    TAG_ORDER_PERCENT = 516
     MAX_MSG_TYPE_BYTES = 4
     MSGTYPE_CANCEL = 0x46           # 'F' OrderCancelRequest
     MSGTYPE_MASS_CANCEL = 0x71      # 'q' OrderMassCancelRequest
@@ -231,11 +234,6 @@ cdef bint carries_new_clordid(const submission_t* s) noexcept nogil:
     return names_new_order(packed)
 
 
-cdef bint is_single_order(const submission_t* s) noexcept nogil:
-    """D, F, G: no group of theirs has a ClOrdID, OrderQty or Price of its own."""
-    return s.msg_type_length == 1 and (s.msg_type[0] == c'D' or s.msg_type[0] == c'F' or s.msg_type[0] == c'G')
-
-
 cdef bint trades_unchecked(const submission_t* s) noexcept nogil:
     """E (NewOrderList), S, i, AJ (quotes): they may trade, but hold quantities, and ClOrdIDs if any, where neither the
     limits nor the order table see them. Kill switch and idempotency must have no such way around them."""
@@ -286,8 +284,8 @@ cdef uint8_t inspect_fields(const intake_t* t, const submission_t* s) noexcept n
         if field.length == 0:
             return REJECT_MALFORMED
         if field.tag == TAG_CLORDID or field.tag == TAG_ORDER_QTY or field.tag == TAG_PRICE:
-            # The counterparty might take the other one than was checked here.
-            if seen & (<uint64_t>1 << field.tag) and is_single_order(s):
+            # The counterparty might take the other one than was checked here; of a cross, both.
+            if seen & (<uint64_t>1 << field.tag) and carries_new_clordid(s):
                 return REJECT_MALFORMED
             seen |= <uint64_t>1 << field.tag
     return 0
@@ -327,14 +325,25 @@ cdef uint8_t check_limits(intake_t* t, submission_t* s, const instant_t* now) no
         quantity_e8 = field_decimal_e8(&t.fields, quantity, &ok)
         if not ok or quantity_e8 < 0:
             return REJECT_MALFORMED
-    elif risk_limits_quantity(&t.replica.risk, s.client):
-        return REJECT_QUANTITY_REQUIRED
+    if risk_limits_quantity(&t.replica.risk, s.client) and (
+            quantity is NULL or find_field(&t.fields, TAG_CASH_ORDER_QTY, 0) is not NULL
+            or find_field(&t.fields, TAG_ORDER_PERCENT, 0) is not NULL):
+        return REJECT_QUANTITY_REQUIRED         # or the counterparty might take another measure than was checked
     price = find_field(&t.fields, TAG_PRICE, 0)
     if price is not NULL:
         price_e8 = field_decimal_e8(&t.fields, price, &ok)
         if not ok:
             return REJECT_MALFORMED
+        if goes_at_any_price(t):
+            price_e8 = 0
     return risk_check(&t.replica.risk, s.client, quantity_e8, price_e8, now.wall_ns)
+
+
+cdef bint goes_at_any_price(const intake_t* t) noexcept nogil:
+    """OrdType (40) market, stop, market on close: the counterparty has no use for a Price (44)."""
+    cdef const field_t* ord_type = find_field(&t.fields, TAG_ORD_TYPE, 0)
+    return ord_type is not NULL and (field_is(&t.fields, ord_type, c'1') or field_is(&t.fields, ord_type, c'3')
+                                     or field_is(&t.fields, ord_type, c'5'))
 
 
 cdef uint8_t number(intake_t* t, submission_t* s, bint new_id, const instant_t* now) noexcept nogil:
