@@ -43,7 +43,7 @@ cdef journal_status journal_background(journal_t* j, bint flushing, uint64_t int
                 p.warm_again_ns = now + WARM_AGAIN_NS
             status = journal_prepare(j)
             keep_pace(p)
-            p.prepare_due_ns = now + (0 if p.preparing.base is not NULL else p.pause_ns)
+            p.prepare_due_ns = now + (p.pause_ns if p.preparing.base is NULL else LEISURE_NS if at_leisure(p) else 0)
             if status != JOURNAL_OK:
                 p.prepare_due_ns = now + RETRY_NS
                 return status
@@ -78,6 +78,7 @@ cdef void rest(journal_t* j, bint flushing, uint64_t interval_ns, uint64_t now) 
         pause_ns = max(pause_ns, interval_ns)
     elif flushing:
         pause_ns = min(pause_ns, interval_ns)
+    pause_ns = min(pause_ns, p.prepare_due_ns - now if p.prepare_due_ns > now else 0)
     store_u32(&p.asleep, 1)
     if not flushing or interval_ns or now < p.flush_due_ns or load_u64(&j.last_lsn) <= j.flushed_lsn:
         wait_on(&p.asleep, pause_ns)
@@ -129,9 +130,14 @@ cdef bint prepare_due(private_t* p) noexcept nogil:
             or load_u64(&p.offset) >= p.segment_bytes // PREPARE_AT_PART)
 
 
-cdef bint hurried(private_t* p) noexcept nogil:
+cdef bint hurried(const private_t* p) noexcept nogil:
     """Hundreds of thousands of records a second fill a segment faster than zeros get to a disk."""
     return load_u32(&p.wanted) != 0 or load_u64(&p.offset) >= p.segment_bytes // 2
+
+
+cdef bint at_leisure(const private_t* p) noexcept nogil:
+    """There is a segment to write to, and it is far from full."""
+    return load_u32(&p.current) != UINT32_MAX and not hurried(p)
 
 
 cdef int create_next(private_t* p) noexcept nogil:
@@ -147,7 +153,8 @@ cdef int create_next(private_t* p) noexcept nogil:
 cdef int fault_in_next(private_t* p) noexcept nogil:
     """Touches the next PREPARE_STEP_BYTES of the segment in preparation. 0 or errno."""
     cdef uint64_t start = p.prepared_bytes
-    cdef uint64_t end = min(start + PREPARE_STEP_BYTES, p.segment_bytes)
+    cdef uint64_t step = LEISURE_STEP_BYTES if at_leisure(p) else PREPARE_STEP_BYTES
+    cdef uint64_t end = min(start + step, p.segment_bytes)
     cdef int error
     if start == end:
         return 0

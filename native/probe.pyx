@@ -178,7 +178,9 @@ cdef class Probe:
                 limit_ns = HOPS_TIMEOUT_NS
                 if run.sent < run.rows and (run.interval_ns or run.taken == run.sent):
                     limit_ns = run.due_ns - now if run.due_ns > now else 0
-                hops_idle(wait, self.broker.fd, self.client.fd, limit_ns)
+                # Only where something is due: what nobody reads yet would end each sleep at once.
+                hops_idle(wait, self.broker.fd if run.out < run.sent else -1,
+                          self.client.fd if run.taken < run.out else -1, limit_ns)
         return 0
 
     cdef int _hand_in(self, probe_run_t* run) noexcept nogil:

@@ -131,7 +131,7 @@ class JournalSection(Section):
 
     segment_bytes: Size = parse_size("64 MiB")
     durability: Literal["none", "interval", "every"] = "interval"
-    flush_interval: Duration = parse_duration("50ms")
+    flush_interval: Duration = parse_duration("100ms")
     max_orders: int = Field(1 << 20, ge=1024, description="ClOrdIDs over the life of the journal")
 
 
