@@ -19,15 +19,15 @@ from .dictionary cimport CHECK_ALL, CHECK_UNKNOWN_MESSAGES, Dictionary, dictiona
 from .encoder cimport (MAX_MSG_TYPE_BYTES, TIMESTAMP_BYTES, encode_bound, encode_message, encode_resend, encode_t,
                        template_init, write_uint, write_utc_timestamp)
 from .fixbody cimport BODY_BYTES, body_char, body_raw, body_t, body_text, body_uint
-from .journal cimport DIRECTION_OUT, Journal, journal_commit, journal_find, journal_reserve, journal_t
+from .journal cimport DIRECTION_OUT, Journal, journal_at, journal_commit, journal_find, journal_reserve, journal_t
 from .parser cimport (GARBLED_FIELD, MAX_MESSAGE_BYTES, PARSE_GARBLED, PARSE_INCOMPLETE, field_is, field_t, field_uint,
                       field_utc_timestamp, find_field, message_t, parse_message, parse_status)
 from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_PASSED_ON, FLAG_POSS_DUP, FLAG_RESET, RECORD_IN, RECORD_OUT,
                       RECORD_STATE, STATE_RESEND, STATE_RESET, STATE_SET_SEQ, record_header_t, record_payload,
                       record_payload_length)
 from .tags cimport *
-from .txqueue cimport (tx_clear, tx_consume, tx_free, tx_gather, tx_init, tx_peek, tx_push, tx_push_scratch, tx_queue_t,
-                       tx_room, tx_scratch)
+from .txqueue cimport (tx_clear, tx_consume, tx_drop_unsent, tx_free, tx_gather, tx_init, tx_is_resend, tx_lsn, tx_peek,
+                       tx_push, tx_push_scratch, tx_queue_t, tx_room, tx_scratch)
 from .version cimport (REASON_APPL_VER_ID, REASON_BAD_FORMAT, REASON_COMP_ID_PROBLEM, REASON_INVALID_TAG,
                        REASON_REQUIRED_TAG_MISSING, REASON_SENDING_TIME_PROBLEM, REASON_TAG_WITHOUT_VALUE,
                        REASON_VALUE_INCORRECT, fix_version, reject_text)

@@ -18,17 +18,47 @@ cdef void take_logon(session_t* s, const message_t* m, bint logged_on) noexcept 
 
 cdef void take_reset_online(session_t* s, const message_t* m) noexcept nogil:
     """The counterparty starts both numbers over in mid-session (FIX 4.4 volume 2, 'ResetSeqNumFlag')."""
-    forget_gaps(s)
-    append_reset(s)
+    if not give_up_unsent(s) or append_reset(s) != 0:
+        close_session(s, DISCONNECT_PROTOCOL)     # no space for the record: it will ask again
+        return
+    forget_old_numbers(s)
     append_in(s, m, m.seq + 1, 0)
     send_logon(s, 1)
+
+
+cdef bint give_up_unsent(session_t* s) noexcept nogil:
+    """What is not on the socket yet must not follow under a number of before the reset, which would be taken for one
+    behind it. Its orders become UNKNOWN. False: the journal has no space now."""
+    cdef private_t* p = inside(s)
+    cdef const record_header_t* record
+    cdef uint64_t first = 0
+    cdef uint32_t at = p.tx.tail
+    cdef uint32_t kept = p.tx.head + (p.tx.written != 0)
+    while at != kept:
+        at -= 1
+        if not tx_is_resend(&p.tx, at):
+            record = journal_at(s.journal, tx_lsn(&p.tx, at))
+            if record is not NULL and record.kind == RECORD_OUT and record.flags & FLAG_ORDER:
+                first = record.seq
+    log_resent(s)
+    if p.resent[1] or (first and not log_resend(s, first, s.next_out, FATE_GAP_FILLED)):
+        return 0
+    tx_drop_unsent(&p.tx)
+    return 1
+
+
+cdef void forget_old_numbers(session_t* s) noexcept nogil:
+    cdef private_t* p = inside(s)
+    forget_gaps(s)
+    p.resend_next = 0
+    p.barrier_seq = 0                             # an answer to that TestRequest would have an old number
 
 
 cdef int session_reset_online(session_t* s, const instant_t* now) noexcept nogil:
     inside(s).now = now[0]
     if s.state != SESSION_READY or not s.version.reset_flag or append_reset(s) != 0:
         return -1
-    forget_gaps(s)
+    forget_old_numbers(s)
     inside(s).resetting = 1
     inside(s).deadline_ns = now.mono_ns + s.config.logon_timeout_ns if s.config.logon_timeout_ns else NEVER
     enter(s, SESSION_LOGON_SENT)

@@ -163,7 +163,6 @@ cdef void forget_gaps(session_t* s) noexcept nogil:
     p.early_used = 0
     p.gap_until = 0
     p.gap_asked = 0
-    p.resend_next = 0
 
 
 cdef void reject_tag(session_t* s, const message_t* m, uint32_t reason, uint32_t tag) noexcept nogil:

@@ -42,4 +42,7 @@ cdef size_t tx_peek(const tx_queue_t* q, uint64_t released_lsn, const uint8_t** 
 # The same with as many whole items behind the first as may go: data is then `place`, at most `capacity` copied bytes.
 cdef size_t tx_gather(const tx_queue_t* q, uint64_t released_lsn, uint8_t* place, size_t capacity,
                       const uint8_t** data) noexcept nogil
+cdef bint tx_is_resend(const tx_queue_t* q, uint32_t at) noexcept nogil     # or else in scratch; head <= at < tail
+cdef uint64_t tx_lsn(const tx_queue_t* q, uint32_t at) noexcept nogil
+cdef void tx_drop_unsent(tx_queue_t* q) noexcept nogil              # all of which no byte was written
 cdef void tx_consume(tx_queue_t* q, size_t size) noexcept nogil     # `size` bytes at the head were written

@@ -88,6 +88,21 @@ cdef size_t tx_gather(const tx_queue_t* q, uint64_t released_lsn, uint8_t* place
     return size
 
 
+cdef bint tx_is_resend(const tx_queue_t* q, uint32_t at) noexcept nogil:
+    return q.items[at & (TX_ITEMS - 1)].scratch != 0
+
+
+cdef uint64_t tx_lsn(const tx_queue_t* q, uint32_t at) noexcept nogil:
+    return q.items[at & (TX_ITEMS - 1)].lsn
+
+
+cdef void tx_drop_unsent(tx_queue_t* q) noexcept nogil:
+    cdef uint32_t kept = q.head + (q.written != 0)
+    while q.tail != kept:
+        q.tail -= 1
+        q.scratch_tail -= q.items[q.tail & (TX_ITEMS - 1)].scratch
+
+
 cdef void tx_consume(tx_queue_t* q, size_t size) noexcept nogil:
     cdef tx_item_t* item
     cdef uint32_t left
