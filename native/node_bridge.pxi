@@ -202,7 +202,7 @@ cdef bint pass_answer_on(node_t* n, uint16_t session, const record_header_t* rec
     if message.msg_type == MSG_REJECT or message.msg_type == MSG_BUSINESS_REJECT:
         field = find_field(&message, TAG_REF_SEQ_NUM, 3)
         text = find_field(&message, TAG_TEXT, 3)
-        if field is not NULL:
+        if field is not NULL and field_uint(&message, field) > 0:
             before = replica_generation_start(&n.replica, record.session, replica_generation_at(
                 &n.replica, record.session, record.lsn)) - 1
             about = journal_find_in(n.journal, record.session, DIRECTION_OUT, <uint64_t>field_uint(&message, field),

@@ -70,10 +70,10 @@ cdef bint orders_full(const order_table_t* t) noexcept nogil     # no further or
 # becomes what the record says. NULL: table full, or no ClOrdID.
 cdef order_t* orders_insert(order_table_t* t, const record_header_t* record, uint32_t generation,
                             int64_t quantity_e8) noexcept nogil
-# The order that an inbound message is about: by 11, 41, 379, else by RefSeqNum (45) among the records behind after_lsn
-# (the session's last reset) and up to until_lsn. NULL if it is not ours.
-cdef order_t* orders_route(order_table_t* t, uint16_t session, const message_t* message, uint64_t after_lsn,
-                           uint64_t until_lsn) noexcept nogil
+# The order that an inbound message is about: by 11, 41, 379, else by RefSeqNum (45) below next_seq among the records
+# behind after_lsn (the session's last reset) and up to until_lsn. NULL if it is not ours.
+cdef order_t* orders_route(order_table_t* t, uint16_t session, const message_t* message, uint64_t next_seq,
+                           uint64_t after_lsn, uint64_t until_lsn) noexcept nogil
 # Takes over what an inbound message (MsgSeqNum `seq`) says of `order` and, for a cancel or replace, of its original.
 # Returns by how much the open quantity of the order's client changed, times 10**8.
 cdef int64_t orders_update(order_table_t* t, order_t* order, const message_t* message, uint64_t seq) noexcept nogil

@@ -4,7 +4,7 @@ Derived from the log alone, so the standby's table is the primary's. May depend 
 Never does I/O, never reads a clock, never allocates after orders_init.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcmp, memcpy, memset
 
@@ -136,15 +136,15 @@ cdef order_t* orders_insert(order_table_t* t, const record_header_t* record, uin
     return order
 
 
-cdef order_t* orders_route(order_table_t* t, uint16_t session, const message_t* message, uint64_t after_lsn,
-                           uint64_t until_lsn) noexcept nogil:
+cdef order_t* orders_route(order_table_t* t, uint16_t session, const message_t* message, uint64_t next_seq,
+                           uint64_t after_lsn, uint64_t until_lsn) noexcept nogil:
     cdef order_t* order = order_named_by(t, session, message, TAG_CLORDID)
     if order is NULL:
         order = order_named_by(t, session, message, TAG_ORIGCLORDID)
     if order is NULL and message.msg_type == MSGTYPE_BUSINESS_REJECT:
         order = order_named_by(t, session, message, TAG_BUSINESSREJECTREFID)
     if order is NULL and (message.msg_type == MSGTYPE_BUSINESS_REJECT or message.msg_type == MSGTYPE_REJECT):
-        order = order_of_reference(t, session, message, after_lsn, until_lsn)
+        order = order_of_reference(t, session, message, next_seq, after_lsn, until_lsn)
     return order
 
 
@@ -199,12 +199,13 @@ cdef order_t* order_named_by(order_table_t* t, uint16_t session, const message_t
     return orders_by_session(t, session, message.data + field.offset, field.length)
 
 
-cdef order_t* order_of_reference(order_table_t* t, uint16_t session, const message_t* message, uint64_t after_lsn,
-                                 uint64_t until_lsn) noexcept nogil:
+cdef order_t* order_of_reference(order_table_t* t, uint16_t session, const message_t* message, uint64_t next_seq,
+                                 uint64_t after_lsn, uint64_t until_lsn) noexcept nogil:
+    """A number that was never given is not looked for: that might read the whole log."""
     cdef const field_t* field = find_field(message, TAG_REFSEQNUM, 0)
     cdef int64_t seq = field_uint(message, field) if field is not NULL else -1
     cdef const record_header_t* record
-    if seq <= 0:
+    if seq <= 0 or <uint64_t>seq >= next_seq:
         return NULL
     record = journal_find_in(t.journal, session, DIRECTION_OUT, <uint64_t>seq, after_lsn, until_lsn)
     if record is NULL or not record.flags & FLAG_ORDER:
@@ -361,7 +362,7 @@ cdef class OrderTable:
         kind = find_field(&message, 35, 0)
         if kind is not NULL:
             memcpy(&message.msg_type, message.data + kind.offset, min(kind.length, 4))
-        order = orders_route(&self.table, session, &message, 0, self.table.journal.last_lsn)
+        order = orders_route(&self.table, session, &message, UINT64_MAX, 0, self.table.journal.last_lsn)
         return None if order is NULL else orders_update(&self.table, order, &message, seq)
 
     def forget(self) -> None:

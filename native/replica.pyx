@@ -235,7 +235,8 @@ cdef bint index_message(replica_t* r, const record_header_t* record, message_t* 
 
 
 cdef order_t* order_about(replica_t* r, uint16_t session, const message_t* message) noexcept nogil:
-    return orders_route(&r.orders, session, message, r.numbering[session].reset_lsn, r.applied_lsn)
+    return orders_route(&r.orders, session, message, r.numbering[session].next_out, r.numbering[session].reset_lsn,
+                        r.applied_lsn)
 
 
 cdef void apply_to_bridge(replica_t* r, const record_header_t* record) noexcept nogil:
