@@ -418,8 +418,8 @@ cdef intake_verdict refuse(intake_t* t, submission_t* s, uint8_t reason, const i
 
 
 cdef int log_refusal(intake_t* t, submission_t* s, uint8_t reason, const instant_t* now) noexcept nogil:
-    # Of what came over FIX and names nothing new, the origin says all; a ClOrdID here would be taken.
-    cdef uint16_t length = <uint16_t>s.clordid_length if s.origin_lsn == 0 or carries_new_clordid(s) else 0
+    # Of what names nothing new, a ClOrdID here would be taken, or told of the order that has it.
+    cdef uint16_t length = <uint16_t>s.clordid_length if carries_new_clordid(s) else 0
     cdef record_header_t* record = journal_reserve(t.replica.journal, 2 + length)
     if record is NULL:
         return -1
