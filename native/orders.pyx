@@ -151,7 +151,7 @@ cdef order_t* orders_route(order_table_t* t, uint16_t session, const message_t* 
 cdef int64_t orders_update(order_table_t* t, order_t* order, const message_t* message, uint64_t seq) noexcept nogil:
     cdef int64_t before = order.open_e8
     cdef int64_t change = 0
-    if rejects_another(message):
+    if rejects_another(t, order, message):
         return 0
     order.last_in_seq = seq
     if message.msg_type == MSGTYPE_EXECUTION_REPORT:
@@ -214,10 +214,13 @@ cdef order_t* order_of_reference(order_table_t* t, uint16_t session, const messa
                              record.aux & 0xFFFF)
 
 
-cdef bint rejects_another(const message_t* message) noexcept nogil:
-    """A Reject or BusinessMessageReject of a message that only speaks of an order, a status request for example."""
+cdef bint rejects_another(order_table_t* t, const order_t* order, const message_t* message) noexcept nogil:
+    """A Reject or BusinessMessageReject of a message that only speaks of an order, a status request for example; an
+    OrderCancelReject that names it as the original: it lives on."""
     cdef const field_t* ref_msg_type
     cdef uint32_t packed = 0
+    if message.msg_type == MSGTYPE_ORDER_CANCEL_REJECT:
+        return order_named_by(t, order.session, message, TAG_ORIGCLORDID) is order
     if message.msg_type != MSGTYPE_BUSINESS_REJECT and message.msg_type != MSGTYPE_REJECT:
         return 0
     ref_msg_type = find_field(message, TAG_REFMSGTYPE, 0)
@@ -237,7 +240,7 @@ cdef void take_execution_report(order_t* order, const message_t* message) noexce
     if leaves is not NULL:
         open_e8 = field_decimal_e8(message, leaves, &ok)
         if ok:
-            order.open_e8 = open_e8
+            order.open_e8 = max(open_e8, 0)
     # Up to FIX 4.2 the order that takes the place of another is 'replaced' itself, and trades on.
     if (order.state == ORDER_FILLED or order.state == ORDER_CANCELED or order.state == ORDER_REJECTED
             or order.state == ORDER_EXPIRED

@@ -185,6 +185,18 @@ def test_a_cancel_that_was_rejected_leaves_the_order_alone(world: World):
     assert (world.state(b"A"), world.state(b"C")) == ("SENT", "REJECTED")
 
 
+@pytest.mark.parametrize("request_id", ["A", "?"])
+def test_a_cancel_reject_that_names_no_request_of_ours_leaves_the_order_alone(world: World, request_id: str):
+    world.sent(b"A", quantity=10)
+    assert world.heard((35, 9), (11, request_id), (41, "A"), (39, 0)) == 0
+    assert world.state(b"A") == "SENT"
+
+
+def test_less_than_nothing_is_not_open(world: World):
+    world.sent(b"A", quantity=10)
+    assert world.heard((35, 8), (11, "A"), (150, 0), (39, 1), (151, -5)) == -10 * E8
+
+
 @pytest.mark.parametrize("msg_type", ["j", "3"])
 def test_a_reject_is_taken_by_the_order_whose_number_it_names(world: World, msg_type: str):
     world.sent(b"A")
