@@ -130,6 +130,7 @@ cdef struct link_t:
     uint32_t skip_ahead
     uint64_t skip_to              # the number to skip ahead to; not 0: the journal had no space for it yet
     uint32_t skip_generation
+    uint64_t skip_span            # by how much this primary had to skip ahead; 0: not at all, or that is made good
     bint enabled                  # an operator's logout keeps it down
     bint reset_wanted             # an operator's: reset both MsgSeqNums as soon as it is disconnected
     bint closed                   # outside the windows of its schedule
@@ -211,6 +212,7 @@ cdef struct node_t:
     # After skipping ahead: no connection before this is on disk, or a loss of power could make the same numbers be
     # skipped to again. 0: none
     uint64_t flush_first_lsn
+    uint64_t promoted_wall_ns
     uint32_t skips_due           # sessions whose skip_to waits
     bint tail_told
     uint64_t drops_told_mono_ns   # when NOTE_DATAGRAMS_DROPPED was written last

@@ -44,6 +44,7 @@ cdef void promote(node_t* n, const instant_t* now) noexcept nogil:
         note(n, NOTE_JOURNAL_FULL, 0, 0, n.journal.last_lsn, 0)
         return                                # tried again at each advance
     n.promotion_due = 0
+    n.promoted_wall_ns = now.wall_ns
     # Everything inherited is this node's truth now; what must still wait for an acknowledgement is new.
     n.released_lsn = min(inherited, n.journal.flushed_lsn) if n.config.flush_before_release else inherited
     sender_start(&n.sender, n.role.epoch)
@@ -70,6 +71,7 @@ cdef void start_session(node_t* n, uint16_t i, bint early, uint32_t unknown_epoc
     cdef uint64_t first = s.next_out
     s.epoch = n.role.epoch
     link.skip_to = 0
+    link.skip_span = 0
     bridge_promote(&n.replica.bridges[i])
     n.intake.sessions[i].lossy = n.replica.skipped[i] or (early and n.role.epoch > 1)
     # What an async primary released may be missing here: no number of that window may be used for something else.
@@ -77,7 +79,8 @@ cdef void start_session(node_t* n, uint16_t i, bint early, uint32_t unknown_epoc
     if (link.skip_ahead and n.role.cause != CAUSE_SWITCHOVER
             and (n.role.skip_ahead or (early and (first > 1 or n.role.epoch > 1)))):
         # A primary of an epoch between, of which nothing is here, has skipped ahead too.
-        link.skip_to = first + <uint64_t>link.skip_ahead * unknown_epochs
+        link.skip_span = <uint64_t>link.skip_ahead * unknown_epochs
+        link.skip_to = first + link.skip_span
         link.skip_generation = s.generation
         n.intake.sessions[i].lossy = 1
         n.skips_due += 1

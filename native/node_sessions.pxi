@@ -201,6 +201,12 @@ cdef void start_over_when_due(node_t* n, uint16_t session, const instant_t* now)
     elif link.phase == LINK_IDLE and session_reset(&n.replica.sessions[session], now) == 0:
         link.next_connect_mono_ns = now.mono_ns
         link.backoff_ns = link.min_backoff_ns
+        if link.skip_span and link.starts_over_ns <= n.promoted_wall_ns:
+            # An earlier primary may have started over already, and used numbers behind it, without our log knowing.
+            n.skips_due += link.skip_to == 0
+            link.skip_to = 1 + link.skip_span
+            link.skip_generation = n.replica.sessions[session].generation
+        link.skip_span = 0
 
 
 cdef void reset_when_wanted(node_t* n, uint16_t session, const instant_t* now) noexcept nogil:

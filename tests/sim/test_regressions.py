@@ -128,6 +128,12 @@ FOUND = {
         '},"faults":[[14909269,"power",0,32000000,0,""],[191760064,"broker_deaf",1,2257741,0,""],[436450079,"'
         'drift",0,0,1313385,""]]}'
     ),
+    "a log that lost a start-over with the power started over again without skipping ahead": (
+        '{"seed":90379731,"options":{"sessions":1,"clients":3,"durability":0,"refuses_second":true,"watch":tr'
+        'ue,"order_every_ns":2000000,"flush_every_ns":200000000,"faults_end_ns":396535773,"resend_max_age_ns"'
+        ':30000000},"faults":[[27087546,"day_change",0,7000000,0,""],[52265920,"power",0,8000000,0,""],[21535'
+        '773,"kill",1,20000000,57,"session logon sent"]]}'
+    ),
 }
 
 
