@@ -14,8 +14,9 @@ from .node cimport (MAX_CLIENT_CONNECTIONS, Node, node_advance, node_deadline, n
                     node_on_client_connected, node_on_client_disconnected, node_on_datagram, node_on_register,
                     node_on_session_bytes, node_on_session_command, node_on_session_connected,
                     node_on_session_disconnected, node_on_timer, node_poll_datagram,
-                    node_session_closing, node_session_tx_consume, node_session_tx_gather, node_settle, node_start,
-                    node_take_accept, node_take_connect, node_take_register_request, node_truncated, session_command)
+                    node_session_closing, node_session_tx_consume, node_session_tx_gather, node_set_kill, node_settle,
+                    node_start, node_take_accept, node_take_connect, node_take_register_request, node_truncated,
+                    session_command)
 from .role cimport register_outcome, register_request_t, register_value_t
 
 cdef enum:
@@ -69,6 +70,10 @@ cdef class DrivenNode:
         cdef register_value_t cell
         cell.version, cell.epoch, cell.primary, cell.in_sync = value
         node_on_register(self.owner.handle, request_id, <register_outcome>outcome, &cell, &self.now)
+
+    def kill(self, uint32_t client, bint killed=True) -> int:
+        """An operator stops a client, or lets it trade again; 0, or -1: not primary, or no space."""
+        return node_set_kill(self.owner.handle, client, killed, &self.now)
 
     # --- clients ------------------------------------------------------------------------------------------------------
 

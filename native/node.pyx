@@ -50,7 +50,7 @@ from .replica cimport (MAX_SESSIONS, replica_catch_up, replica_checkpoint, repli
                        replica_generation_at, replica_generation_start, replica_init, replica_next_settled,
                        replica_rebuild, replica_receive, replica_route)
 from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_t, ring_write
-from .risk cimport risk_limits_t
+from .risk cimport risk_limits_t, risk_stops
 from .role cimport (CAUSE_SWITCHOVER, COMMAND_NOT_STANDBY, RELEASE_ACKED, RELEASE_ALL, ROLE_PRIMARY, ROLE_STANDBY,
                     command_status, register_outcome, register_request_t, register_value_t, role_command,
                     role_deadline, role_init, role_may_have_handed_over, role_on_command, role_on_handover,
@@ -142,6 +142,7 @@ cdef int node_add_session(node_t* n, const session_config_t* config, const uint8
     s.hooks.route = session_route
     s.hooks.on_message = NULL
     s.hooks.on_encoded = order_encoded
+    s.hooks.withholds = order_withheld
     s.hooks.on_record = session_wrote
     s.hooks.on_event = session_told
     link.endpoints = endpoints

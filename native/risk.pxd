@@ -39,6 +39,8 @@ cdef void risk_forget(risk_t* r) noexcept nogil   # forgets what the log said, k
 # 0, or the reject_reason. price_e8 0: no price (market order); quantity_e8 0: not an order with a quantity.
 cdef uint8_t risk_check(const risk_t* r, uint32_t client, int64_t quantity_e8, int64_t price_e8,
                         uint64_t wall_ns) noexcept nogil
+# Whether a kill switch keeps `client` from trading.
+cdef bint risk_stops(const risk_t* r, uint32_t client) noexcept nogil
 # Whether an order of `client` must say its quantity, for the limits to be checked.
 cdef bint risk_limits_quantity(const risk_t* r, uint32_t client) noexcept nogil
 # A kill switch stops new orders and replaces; cancels always pass.

@@ -37,11 +37,15 @@ cdef void risk_forget(risk_t* r) noexcept nogil:
         r.clients[i].killed = 0
 
 
+cdef bint risk_stops(const risk_t* r, uint32_t client) noexcept nogil:
+    return r.killed_all or r.clients[client % MAX_CLIENTS].killed
+
+
 cdef uint8_t risk_check(const risk_t* r, uint32_t client, int64_t quantity_e8, int64_t price_e8,
                         uint64_t wall_ns) noexcept nogil:
     cdef const risk_client_t* c = &r.clients[client % MAX_CLIENTS]
     cdef const risk_limits_t* limits = &c.limits
-    if r.killed_all or c.killed:
+    if risk_stops(r, client):
         return REJECT_KILLED
     if limits.max_order_qty_e8 and quantity_e8 > limits.max_order_qty_e8:
         return REJECT_MAX_ORDER_QTY

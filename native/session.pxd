@@ -90,6 +90,8 @@ cdef struct session_hooks_t:
     uint32_t (*route)(void* context, session_t* session, const message_t* message) noexcept nogil
     # A message of ours is encoded, its record not complete yet. NULL: none.
     void (*on_encoded)(void* context) noexcept nogil
+    # Whether this order must not go again though the counterparty asks for it. NULL: every order may.
+    bint (*withholds)(void* context, const record_header_t* record) noexcept nogil
     # An application message was accepted in sequence and logged; message points into the record's payload or an equal
     # copy.
     void (*on_message)(void* context, session_t* session, const message_t* message,

@@ -79,6 +79,8 @@ cdef bint goes_again(const session_t* s, const record_header_t* record) noexcept
     cdef uint64_t now = inside(s).now.wall_ns
     if record is NULL or not record.flags & FLAG_APPLICATION:
         return 0
+    if record.flags & FLAG_ORDER and s.hooks.withholds is not NULL and s.hooks.withholds(s.hooks.context, record):
+        return 0
     return s.config.resend_max_age_ns == 0 or now <= record.time_ns + s.config.resend_max_age_ns
 
 
