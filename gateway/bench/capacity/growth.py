@@ -59,7 +59,7 @@ def measure_cost(directory: Path, before: Before, *, single_orders: int, flow_or
             fields, window = (LONG_FIELDS, LONG_WINDOW) if before.long else (ORDER_FIELDS, WINDOW)
             with pair.load(answered=before.answered, fields=fields) as load:
                 load.go(before.orders, window)
-            pair.flush("a")  # or its writing would be in what is measured next
+            pair.flush()  # or its writing would be in what is measured next
         with pair.load() as load:
             load.latencies(np.empty(WARM_UP, np.uint64), INTERVAL_NS)
             single = np.empty(single_orders, np.uint64)
@@ -67,7 +67,7 @@ def measure_cost(directory: Path, before: Before, *, single_orders: int, flow_or
             used = pair.cpu_seconds("a")
             flow = load.go(flow_orders, WINDOW)
             used = pair.cpu_seconds("a") - used
-        journal = sum(file.stat().st_size for file in pair.journal("a"))
+        journal = pair.journal_bytes("a")
     return Round(
         series={"order to counterparty": single},
         figures={
