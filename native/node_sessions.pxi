@@ -130,21 +130,10 @@ cdef size_t node_on_session_bytes(node_t* n, uint16_t session, const uint8_t* da
 
 
 cdef bint order_withheld(void* context, const record_header_t* record) noexcept nogil:
-    """It has never reached the counterparty, and its client was stopped since. A cancel may go at any time."""
-    return risk_stops(&(<node_t*>context).replica.risk, record.client) and not is_cancel(record)
-
-
-cdef bint is_cancel(const record_header_t* record) noexcept nogil:
-    """OrderCancelRequest (35=F) or OrderMassCancelRequest (q): MsgType is the third field of each message of ours."""
-    cdef const uint8_t* payload = record_payload(record)
-    cdef uint32_t length = record_payload_length(record)
-    cdef uint32_t at = 0
-    cdef int _i
-    for _i in range(2):
-        while at < length and payload[at] != SOH:
-            at += 1
-        at += 1
-    return at + 4 < length and payload[at + 4] == SOH and (payload[at + 3] == c'F' or payload[at + 3] == c'q')
+    """It has never reached the counterparty, and its client was stopped since. A cancel (35=F, q) may always
+    go."""
+    return (risk_stops(&(<node_t*>context).replica.risk, record.client)
+            and not session_is_of_type(record, c'F') and not session_is_of_type(record, c'q'))
 
 
 cdef int node_on_session_command(node_t* n, uint16_t session, session_command command, uint64_t next_out,

@@ -413,14 +413,18 @@ cdef void run_until_stopped(Reactor self) noexcept nogil:
 
 cdef void let_others_run_when_idle(Reactor self) noexcept nogil:
     """At every idle turn while somebody wants the core; when nobody does, it is enough to ask now and then."""
-    cdef uint64_t before = self.now.mono_ns
     if self.alone_turns:
         self.alone_turns -= 1
-        return
+    elif others_ran_ns(self) < NOBODY_RAN_NS:
+        self.alone_turns = ALONE_TURNS
+
+
+cdef uint64_t others_ran_ns(Reactor self) noexcept nogil:
+    """Gives the core away once; for how long."""
+    cdef uint64_t before = self.now.mono_ns
     sched_yield()
     read_clock(self)
-    if self.now.mono_ns - before < NOBODY_RAN_NS:
-        self.alone_turns = ALONE_TURNS
+    return self.now.mono_ns - before
 
 
 cdef bint look(Reactor self) noexcept nogil:
@@ -504,13 +508,9 @@ cdef void let_others_run(Reactor self) noexcept nogil:
     """Who reads on this host what was just sent, a TLS proxy say, may wait for this very core: before the rest of
     the turn then. A node that polls has its core for itself; and on a busy host what the standby does not have yet, nor
     the client, must not wait for everybody."""
-    cdef uint64_t before
     if self.give_way and not self.busy_poll and self.now.mono_ns >= self.keep_way_until_mono_ns:
         read_clock(self)
-        before = self.now.mono_ns
-        sched_yield()
-        read_clock(self)
-        if self.now.mono_ns - before > LONG_WAY_NS:
+        if others_ran_ns(self) > LONG_WAY_NS:
             self.keep_way_until_mono_ns = self.now.mono_ns + KEEP_WAY_NS
     self.give_way = 0
 

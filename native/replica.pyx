@@ -106,8 +106,7 @@ cdef void replica_receive(replica_t* r, const record_header_t* record) noexcept 
         if record.session < r.session_count and record.client < MAX_CLIENTS:
             session_apply(&r.sessions[record.session], record)
         return
-    while r.applied_lsn + 1 < record.lsn:
-        replica_apply(r, journal_at(r.journal, r.applied_lsn + 1), 1)
+    catch_up_to(r, record.lsn - 1)
     replica_apply(r, record, 0)          # a roster that does not fit must show now
 
 
@@ -218,7 +217,11 @@ cdef int64_t order_quantity_e8(uint32_t msg_type, const message_t* fields) noexc
 
 
 cdef void replica_catch_up(replica_t* r) noexcept nogil:
-    while r.applied_lsn < r.journal.last_lsn:
+    catch_up_to(r, r.journal.last_lsn)
+
+
+cdef void catch_up_to(replica_t* r, uint64_t lsn) noexcept nogil:
+    while r.applied_lsn < lsn:
         replica_apply(r, journal_at(r.journal, r.applied_lsn + 1), 1)
 
 

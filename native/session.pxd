@@ -174,6 +174,8 @@ cdef int session_init(session_t* s, const session_config_t* config, journal_t* j
 cdef void session_free(session_t* s) noexcept nogil
 
 cdef void session_apply(session_t* s, const record_header_t* record) noexcept nogil   # derives durable state
+# Whether the message in an OUT or IN record has this MsgType (35) of one character: the third field of every message.
+cdef bint session_is_of_type(const record_header_t* record, uint8_t msg_type) noexcept nogil
 cdef void session_forget(session_t* s) noexcept nogil   # back to an empty log (before a replay from the start)
 
 cdef void session_on_connected(session_t* s, const instant_t* now) noexcept nogil      # transport up: initiator logs on

@@ -185,7 +185,10 @@ cdef void session_forget(session_t* s) noexcept nogil:
 
 
 cdef bint is_logon(const record_header_t* record) noexcept nogil:
-    """MsgType (35) is the third field of a message: behind its second SOH."""
+    return session_is_of_type(record, c'A')
+
+
+cdef bint session_is_of_type(const record_header_t* record, uint8_t msg_type) noexcept nogil:
     cdef const uint8_t* p = record_payload(record)
     cdef const uint8_t* end = p + record_payload_length(record)
     cdef int fields = 0
@@ -195,7 +198,7 @@ cdef bint is_logon(const record_header_t* record) noexcept nogil:
             return 0
         p += 1
         fields += 1
-    return end - p >= 5 and memcmp(p, b"35=A\x01", 5) == 0
+    return end - p >= 5 and memcmp(p, b"35=", 3) == 0 and p[3] == msg_type and p[4] == SOH
 
 
 # --- the transport --------------------------------------------------------------------------------------------------

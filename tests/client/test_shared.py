@@ -16,6 +16,7 @@ from gateway.client.aioshared import SharedTransport, open_shared
 from gateway.client.shared import SharedConnection
 from gateway.client.sockets import Sockets
 from gateway.native.sharedstream import SharedStream
+from tests.support.waiting import wait_until
 
 WAIT_S = 10.0
 TURNS = 20
@@ -98,8 +99,7 @@ def test_an_asyncio_client_is_not_kept_busy_either(door: Door) -> None:
             await asyncio.sleep(0)
         assert drained < TURNS // 2
         transport.resume_reading()
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
+        await wait_until(lambda: ended, "the transport has ended")
 
     asyncio.run(story())
     assert (read, ended) == ([b"execution"], ["closed by the node"])
@@ -123,8 +123,7 @@ def test_what_was_written_is_read_on_after_a_strategy_raised(door: Door) -> None
         shared.finish()
         stream.write(b"first")
         transport = SharedTransport(shared, on_data, lambda *_: None)
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
+        await wait_until(lambda: len(read) > 1, "the second is read")
         transport.abort()
         connection.close()
 

@@ -6,6 +6,7 @@ worker (a signal, an endless loop, memory without bound), the input that did it 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import mmap
 import os
@@ -85,7 +86,8 @@ def _guard(
     last, since, normal_mib = 0, started + input_timeout_s, 0.0  # the first input waits for imports
     warm_at = None
     while worker.poll() is None:
-        time.sleep(POLL_S)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            worker.wait(POLL_S)
         now = time.monotonic()
         begun = HEADER.unpack_from(shared)[0]
         if begun != last:
