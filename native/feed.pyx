@@ -10,7 +10,7 @@ from libc.string cimport memcpy, memmove, memset
 from .clientwire cimport (FRAME_ACCEPTED, FRAME_CHECKPOINT_STORED, FRAME_FATE, FRAME_HEADER_BYTES, FRAME_MESSAGE,
                           FRAME_REJECTED, FRAME_SESSION, frame_header_t)
 from .fates cimport fate_t
-from .journal cimport DIRECTION_IN, DIRECTION_OUT, journal_at, journal_find
+from .journal cimport DIRECTION_IN, DIRECTION_OUT, journal_at, journal_find, journal_find_in
 from .orders cimport order_t, orders_by_session
 from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_POSS_DUP, RECORD_CHECKPOINT, RECORD_IN, RECORD_OUT,
                       RECORD_REJECTED, record_header_t, record_payload, record_payload_length)
@@ -203,7 +203,7 @@ cdef bint tell_fates(client_t* c, replica_t* r, uint32_t* budget) noexcept nogil
     while c.fate_cursor < r.fates.count and budget[0]:
         fate = &r.fates.entries[c.fate_cursor]
         c.fate_seq = max(c.fate_seq, fate.first)
-        if fate.generation != r.sessions[fate.session].generation or c.fate_seq >= fate.next:
+        if c.fate_seq >= fate.next:
             if c.fate_cursor + 1 == r.fates.count:
                 return 1                # this one may become longer
             c.fate_cursor += 1
@@ -219,9 +219,14 @@ cdef bint tell_fates(client_t* c, replica_t* r, uint32_t* budget) noexcept nogil
 cdef bint tell_fate(client_t* c, replica_t* r, const fate_t* fate, uint64_t seq) noexcept nogil:
     """An order that the counterparty has answered needs no word about it."""
     cdef frame_header_t header
-    cdef const record_header_t* record = journal_find(r.journal, fate.session, DIRECTION_OUT, seq)
+    cdef uint64_t start = replica_generation_start(r, fate.session, fate.generation)
+    cdef uint64_t end = r.journal.last_lsn
+    cdef const record_header_t* record
     cdef const uint8_t* clordid
     cdef const order_t* order
+    if fate.generation != r.sessions[fate.session].generation:
+        end = replica_generation_start(r, fate.session, fate.generation + 1) - 1
+    record = journal_find_in(r.journal, fate.session, DIRECTION_OUT, seq, start - 1, end)
     if record is NULL or not record.flags & FLAG_ORDER or record.client != c.client:
         return 1
     clordid = record_payload(record) + (record.aux >> 16)

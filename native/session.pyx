@@ -86,6 +86,7 @@ cdef struct private_t:
     bint repeated_logon           # our Logon went under the number of an earlier one that had no answer
     bint burn_logon               # the counterparty has that number: take a new one
     bint logged_out               # the handshake was complete
+    bint reset_due                # the log had no space for the reset at the end of the last connection
     instant_t now                 # of the input in hand
 
 
@@ -205,7 +206,8 @@ cdef bint session_is_of_type(const record_header_t* record, uint8_t msg_type) no
 
 cdef void session_on_connected(session_t* s, const instant_t* now) noexcept nogil:
     cdef private_t* p = inside(s)
-    if s.state == SESSION_STOPPED:
+    p.now = now[0]
+    if s.state == SESSION_STOPPED or (p.reset_due and append_reset(s) != 0):
         p.closing = 1
         return
     forget_connection(s, now)
@@ -214,8 +216,9 @@ cdef void session_on_connected(session_t* s, const instant_t* now) noexcept nogi
         enter(s, SESSION_LOGON_AWAITED)
         return
     enter(s, SESSION_LOGON_SENT)
-    if s.config.reset_on_logon:
-        append_reset(s)
+    if s.config.reset_on_logon and append_reset(s) != 0:
+        close_session(s, DISCONNECT_PROTOCOL)     # no space for the record: another connection will try again
+        return
     send_logon(s, s.config.reset_on_logon)
 
 
@@ -229,6 +232,7 @@ cdef void session_on_disconnected(session_t* s, const instant_t* now) noexcept n
         enter(s, SESSION_DISCONNECTED)
     forget_connection(s, now)
     if reset and s.state == SESSION_DISCONNECTED:
+        p.reset_due = 1
         append_reset(s)
 
 
@@ -386,6 +390,7 @@ cdef void session_resume(session_t* s) noexcept nogil:
 cdef int append_reset(session_t* s) noexcept nogil:
     if append_state(s, STATE_RESET, FLAG_RESET, NULL, 0) != 0:
         return -1
+    inside(s).reset_due = 0
     tell(s, EVENT_RESET, s.generation, 0)
     return 0
 

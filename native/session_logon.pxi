@@ -116,8 +116,9 @@ cdef void accept_logon(session_t* s, const message_t* m, bint wants_reset) noexc
     if fault is not NULL:
         refuse_logon(s, fault)
         return
-    if wants_reset or s.config.reset_on_logon:
-        append_reset(s)
+    if (wants_reset or s.config.reset_on_logon) and append_reset(s) != 0:
+        close_session(s, DISCONNECT_PROTOCOL)     # no space for the record: it will ask again
+        return
     if m.seq < s.next_in and not is_poss_dup(m):
         refuse_low(s, m)
         return

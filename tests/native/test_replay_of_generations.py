@@ -180,7 +180,17 @@ def test_what_a_resend_did_to_old_numbers_is_not_told_of_new_ones(old):
         stage.submit(name)
         stage.turn()
     late = stage.login()
-    assert [frame for frame in stage.told(late) if isinstance(frame, wire.Fate)] == []
+    fates = [frame for frame in stage.told(late) if isinstance(frame, wire.Fate)]
+    assert {(fate.cl_ord_id, fate.generation) for fate in fates} == {(name, 0) for name in ORDERS}
+
+
+def test_what_became_gap_fill_is_told_though_a_reset_was_read_with_it():
+    stage = Stage()
+    stage.grow_old()
+    resend = stage.encode(stage.next_in, "2", (7, 1), (16, 0))
+    stage.node.session_sends(0, resend + stage.encode(1, "A", (98, 0), (108, 30), (141, "Y")))
+    stage.turn()
+    assert [frame.cl_ord_id for frame in stage.told() if isinstance(frame, wire.Fate)] == list(ORDERS)
 
 
 def test_an_order_keeps_the_generation_in_which_it_was_numbered():

@@ -1,8 +1,12 @@
 """Numbers that start over: by the operator, at a disconnect, and what a log from before tells afterwards."""
 
+from pathlib import Path
+
 import pytest
 
 from gateway.errors import ProtocolError
+from gateway.native import record as names
+from gateway.native.journal import Journal
 from tests.support.sessions import Line, Scripted, clordids, make_session
 
 
@@ -55,6 +59,39 @@ def test_a_restart_knows_the_generation():
     assert line.initiator.session.generation == 3
     line.initiator.restart()
     assert (line.initiator.session.generation, line.initiator.session.next_out) == (3, 1)
+
+
+SEGMENT_BYTES = 1 << 20
+
+
+def full_journal(path: Path) -> Journal:
+    """Its next segment is not ready: that of a file journal is made in the background, or by `prepare`."""
+    journal = Journal.open(path, segment_bytes=SEGMENT_BYTES, max_records=1 << 13, max_seq=1 << 12)
+    journal.append(names.CHECKPOINT, 0, bytes(SEGMENT_BYTES - 4096 - 48))
+    return journal
+
+
+@pytest.mark.parametrize(
+    ("role", "options"),
+    [
+        ("initiator", {"reset_on_logon": True}),
+        ("initiator", {}),
+        ("acceptor", {"reset_on_logon": True}),
+        ("acceptor", {}),
+    ],
+)
+def test_a_connection_whose_reset_found_no_space_is_closed_and_the_next_starts_over(tmp_path, role, options):
+    with full_journal(tmp_path) as journal:
+        peer = Scripted(role, journal=journal, **options, **({} if options else {"reset_on_disconnect": True}))
+        peer.session.disconnected(*peer.clock.now)
+        for _ in range(2):
+            peer.session.connected(*peer.clock.now)
+            peer.say("A", b"98=0\x01108=30\x01", seq=1)
+            assert (peer.session.closing, peer.session.generation, peer.heard()) == (True, 0, [])
+            peer.session.disconnected(*peer.clock.now)
+        journal.prepare()
+        peer.logged_on()
+        assert (peer.session.status, peer.session.generation) == ("READY", 1)
 
 
 def test_the_log_says_since_when_the_numbers_are_in_use():
