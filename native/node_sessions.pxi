@@ -86,7 +86,8 @@ cdef void node_on_session_disconnected(node_t* n, uint16_t session, const instan
     touch(n, session)
     if link.phase == LINK_UP:
         note(n, NOTE_DISCONNECTED, session, link.endpoint, 0, 0)
-        session_on_disconnected(s, now)
+        if n.sender.epoch != 0:          # else it was dropped, or never used: a reset is the new primary's to make
+            session_on_disconnected(s, now)
     elif link.accepting:
         note(n, NOTE_TURNED_AWAY, session, 0, 0, 0)      # welcome, but it could not be taken
     link.phase = LINK_IDLE

@@ -403,7 +403,8 @@ cdef int append_state(session_t* s, uint32_t kind, uint8_t flags, const uint8_t*
     fill_record(s, record, RECORD_STATE, flags, kind, 0)
     if length:
         memcpy(<uint8_t*>record_payload(record), payload, length)
-    journal_commit(s.journal, record, length)
+    if journal_commit(s.journal, record, length) == 0:
+        return -1                                 # another primary's records are in the log
     applied(s, record)
     return 0
 

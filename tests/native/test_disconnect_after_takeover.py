@@ -1,0 +1,116 @@
+"""A connection that ends when its node is no longer primary changes neither the log nor what is derived from it."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.native.driven import DrivenNode
+from gateway.native.journal import Journal
+from gateway.native.node import Node
+from tests.fuzz.rig import KEY, MS, PAIR, Cell, Clock
+
+LONG_NS = 3600 * 1000 * MS
+SESSION = 0
+
+
+def memory(other: Journal | None = None) -> Journal:
+    made = Journal.memory(segment_bytes=1 << 18, max_records=1 << 11, max_sessions=4, max_seq=1 << 10)
+    for record in other.records() if other is not None else ():
+        made.append_raw(record.raw)
+    return made
+
+
+class Party:
+    """A driven node with a session that starts over after each disconnect."""
+
+    def __init__(self, number: int, journal: Journal, cell: Cell) -> None:
+        self.journal, self.cell = journal, cell
+        self.owner = Node(
+            journal,
+            node=number,
+            pair_id=PAIR,
+            key=KEY,
+            incarnation=1,
+            suspect_after_ns=LONG_NS,
+            fence_timeout_ns=LONG_NS,
+            startup_wait_ns=20 * MS,
+            order_capacity=256,
+            reorder_slots=16,
+            window_records=64,
+            preferred=number == 0,
+        )
+        self.owner.add_session(
+            "ONE",
+            begin_string="FIX.4.4",
+            sender_comp_id="GW",
+            target_comp_id="BROKER",
+            reset_on_disconnect=True,
+        )
+        self.node = DrivenNode(self.owner)
+        self.clock = Clock(self.node)
+        for _ in range(100):
+            self.turn([], 10 * MS)
+        assert self.role == "PRIMARY"
+
+    @property
+    def role(self) -> str:
+        return self.owner.status()["role"]
+
+    @property
+    def numbers(self) -> tuple[int, int, int]:
+        session = self.owner.status()["sessions"][SESSION]
+        return session["generation"], session["next_out"], session["next_in"]
+
+    def turn(self, datagrams: list[bytes], ns: int = MS) -> list[bytes]:
+        self.clock.move(ns)
+        self.cell.serve(self.node)
+        for datagram in datagrams:
+            self.node.receive_datagram(datagram)
+        sent = self.node.turn()
+        self.journal.flush()
+        return sent
+
+
+class Pair:
+    """`old` was primary until `new` became it."""
+
+    def __init__(self) -> None:
+        self.old = Party(0, memory(), Cell((1, 1, 0, 1)))
+        self.sent: list[bytes] = []
+
+    def take_over(self) -> None:
+        cell = Cell((9, self.old.owner.status()["epoch"], 1, 2))
+        self.new = Party(1, memory(self.old.journal), cell)
+        self.old.cell = cell
+
+    def talk(self, turns: int = 200) -> None:
+        for _ in range(turns):
+            self.sent = self.new.turn(self.old.turn(self.sent))
+
+
+def raw(journal: Journal) -> list[bytes]:
+    return [record.raw for record in journal.records()]
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_it_starts_nothing_over(up):
+    pair = Pair()
+    old = pair.old
+    while not old.node.wants_connection(SESSION):
+        old.turn([], 10 * MS)
+    if up:
+        old.node.session_connects(SESSION)
+        old.turn([])
+    pair.take_over()
+    pair.talk()
+    assert old.role == "STANDBY"
+    before = raw(old.journal)
+    if not up:
+        old.node.session_connects(SESSION)  # only now
+    _, closes = old.node.session_reads(SESSION)
+    assert closes
+    old.node.session_leaves(SESSION)
+    assert raw(old.journal) == before
+    pair.talk()
+    assert raw(old.journal) == raw(pair.new.journal)
+    assert old.numbers == pair.new.numbers
