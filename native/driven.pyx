@@ -10,13 +10,12 @@ from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 from .datagram cimport MAX_DATAGRAM_BYTES
 from .feed cimport client_tx_consume, client_tx_peek
 from .instant cimport instant_t
-from .node cimport (MAX_CLIENT_CONNECTIONS, Node, node_advance, node_deadline, node_on_client_bytes,
+from .node cimport (MAX_CLIENT_CONNECTIONS, Node, node_advance, node_deadline, node_fill_logon, node_on_client_bytes,
                     node_on_client_connected, node_on_client_disconnected, node_on_datagram, node_on_register,
                     node_on_session_bytes, node_on_session_command, node_on_session_connected,
-                    node_on_session_disconnected, node_on_timer, node_poll_datagram,
-                    node_session_closing, node_session_tx_consume, node_session_tx_gather, node_set_kill, node_settle,
-                    node_start, node_take_accept, node_take_connect, node_take_register_request, node_truncated,
-                    session_command)
+                    node_on_session_disconnected, node_on_timer, node_poll_datagram, node_session_closing,
+                    node_session_tx_consume, node_session_tx_gather, node_set_kill, node_settle, node_start,
+                    node_take_accept, node_take_connect, node_take_register_request, node_truncated, session_command)
 from .role cimport register_outcome, register_request_t, register_value_t
 
 cdef enum:
@@ -123,6 +122,12 @@ cdef class DrivenNode:
             return False
         node_on_session_connected(self.owner.handle, session, &self.now)
         return True
+
+    def session_filled(self, uint16_t session, bytes fields not None) -> None:
+        """The fields that its Logon waits for."""
+        self._check(session, self.owner.handle.replica.session_count)
+        node_fill_logon(self.owner.handle, session, self.owner.handle.links[session].attempts, fields,
+                        <uint32_t>len(fields), &self.now)
 
     def session_command(self, uint16_t session, int command) -> int:
         """An operator's session_command; 0: carried out."""

@@ -11,11 +11,8 @@ cdef void node_on_session_connected(node_t* n, uint16_t session, const instant_t
     link.gap_filled = 0
     link.asked_lsn = 0
     note(n, NOTE_CONNECTED, session, link.endpoint, 0, 0)
-    if n.sender.epoch == 0 or link.closed or not link.enabled or outdated(n, session):
-        link.reset = 1          # fenced, logged out or of an earlier window while it was connecting
-        return
-    if link.reset_wanted:
-        link.reset = 1          # a day change came while it was connecting: no logon under the old numbers
+    if not may_log_on(n, session):
+        link.reset = 1
         return
     if link.fills_logon:
         link.phase = LINK_FILLING
@@ -26,6 +23,14 @@ cdef void node_on_session_connected(node_t* n, uint16_t session, const instant_t
     session_on_connected(&n.replica.sessions[session], now)
 
 
+cdef inline bint may_log_on(const node_t* n, uint16_t session) noexcept nogil:
+    """False: while it was connecting, or its Logon was filled, it was fenced, logged out, its window ended, or a day
+    change came: no Logon under the old numbers."""
+    cdef const link_t* link = &n.links[session]
+    return (n.sender.epoch != 0 and link.enabled and not link.closed and not link.reset_wanted
+            and not outdated(n, session))
+
+
 cdef void node_fill_logon(node_t* n, uint16_t session, uint32_t attempt, const uint8_t* fields, uint32_t length,
                           const instant_t* now) noexcept nogil:
     cdef link_t* link = &n.links[session]
@@ -34,7 +39,7 @@ cdef void node_fill_logon(node_t* n, uint16_t session, uint32_t attempt, const u
         return
     n.now = now[0]
     touch(n, session)
-    if fields is NULL or length > MAX_FILL_BYTES:
+    if fields is NULL or length > MAX_FILL_BYTES or not may_log_on(n, session):
         link.reset = 1
         return
     link.phase = LINK_UP
