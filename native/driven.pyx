@@ -3,6 +3,7 @@
 May depend on: node. What the reactor does in a turn is done by `turn`, without sockets and without a clock.
 """
 
+from gateway.errors import JournalError
 from gateway.native.role import RegisterValue, Request, RequestKind
 
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -183,7 +184,10 @@ cdef class DrivenNode:
             datagrams.append(buffer[:size])
             sent += 1
         if self.owner.handle.truncation_due:
-            self.owner.truncate(self.owner.handle.receiver.truncate_lsn)
+            try:
+                self.owner.truncate(self.owner.handle.receiver.truncate_lsn)
+            except JournalError:
+                return datagrams             # tried again at the next turn
             node_truncated(self.owner.handle, &self.now)
         return datagrams
 

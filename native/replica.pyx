@@ -217,6 +217,8 @@ cdef int64_t order_quantity_e8(uint32_t msg_type, const message_t* fields) noexc
 
 
 cdef void replica_catch_up(replica_t* r) noexcept nogil:
+    if r.applied_lsn > r.journal.last_lsn:
+        replica_rebuild(r)       # a truncation has cut the log, though not all of its files
     catch_up_to(r, r.journal.last_lsn)
 
 

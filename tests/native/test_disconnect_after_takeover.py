@@ -23,14 +23,16 @@ def memory(other: Journal | None = None) -> Journal:
 class Party:
     """A driven node with a session that starts over after each disconnect."""
 
-    def __init__(self, number: int, journal: Journal, cell: Cell) -> None:
+    def __init__(
+        self, number: int, journal: Journal, cell: Cell, incarnation: int = 1, kind: type[Node] = Node
+    ) -> None:
         self.journal, self.cell = journal, cell
-        self.owner = Node(
+        self.owner = kind(
             journal,
             node=number,
             pair_id=PAIR,
             key=KEY,
-            incarnation=1,
+            incarnation=incarnation,
             suspect_after_ns=LONG_NS,
             fence_timeout_ns=LONG_NS,
             startup_wait_ns=20 * MS,
@@ -74,8 +76,8 @@ class Party:
 class Pair:
     """`old` was primary until `new` became it."""
 
-    def __init__(self) -> None:
-        self.old = Party(0, memory(), Cell((1, 1, 0, 1)))
+    def __init__(self, kind: type[Node] = Node) -> None:
+        self.old = Party(0, memory(), Cell((1, 1, 0, 1)), kind=kind)
         self.sent: list[bytes] = []
 
     def take_over(self) -> None:
