@@ -403,13 +403,22 @@ cdef order_t* order_of_doubt(replica_t* r, const record_header_t* record) noexce
                             (<const uint16_t*>record_payload(record))[0])
 
 
-cdef void apply_state(replica_t* r, const record_header_t* record) noexcept nogil:
+cdef void forget_old_resets(replica_t* r) noexcept nogil:
+    """The oldest half, but for each session's latest, which says what its present generation is: only clients that
+    resume from so long ago rescan."""
+    cdef uint32_t kept = 0
     cdef uint32_t i
+    for i in range(r.reset_count):
+        if i >= MAX_RESETS // 2 or r.resets[i].lsn == r.numbering[r.resets[i].session].reset_lsn:
+            r.resets[kept] = r.resets[i]
+            kept += 1
+    r.reset_count = kept
+
+
+cdef void apply_state(replica_t* r, const record_header_t* record) noexcept nogil:
     if record.flags & FLAG_RESET:
-        if r.reset_count == MAX_RESETS:   # forget the oldest half: only clients that resume from so long ago rescan
-            for i in range(MAX_RESETS // 2):
-                r.resets[i] = r.resets[i + MAX_RESETS // 2]
-            r.reset_count = MAX_RESETS // 2
+        if r.reset_count == MAX_RESETS:
+            forget_old_resets(r)
         r.numbering[record.session].generation += 1
         r.numbering[record.session].reset_lsn = record.lsn
         r.numbering[record.session].next_out = 1
