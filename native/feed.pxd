@@ -30,6 +30,7 @@ cdef struct client_t:
     bint unrouted                         # also gets application messages that belong to no client
     bint local                            # on this host: its clock is ours
     bint closing                          # close the connection once everything is written
+    bint waits                            # feed_pump found no room for what is next
     uint64_t in_lsn
     uint64_t out_lsn
     uint32_t fate_cursor                  # entry of the replica's fates that is told next ...

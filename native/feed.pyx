@@ -67,6 +67,7 @@ cdef bint feed_pump(client_t* c, replica_t* r, uint64_t released_lsn) noexcept n
     cdef uint32_t budget = FEED_BURST_RECORDS
     if c.phase != CLIENT_FED:
         return 0
+    c.waits = 1
     while c.out_lsn <= released_lsn and budget:
         if not tell_outcome(c, r, journal_at(r.journal, c.out_lsn)):
             return 0
@@ -81,6 +82,7 @@ cdef bint feed_pump(client_t* c, replica_t* r, uint64_t released_lsn) noexcept n
         return 0
     if c.told_changes != r.state_changes:
         tell_sessions(c, r)
+    c.waits = c.told_changes != r.state_changes
     return budget == 0
 
 

@@ -179,6 +179,8 @@ cdef void client_write(Reactor self, int32_t slot) noexcept nogil:
             node_client_written(self.node, slot)
     if (size > 0) != s.wants_write and s.shared.memory is NULL:
         want_write(self, s, tag_of(ON_CLIENT, slot), size > 0)
+    if size == 0 and sent > 0 and self.node.clients[slot].waits:
+        self.more = 1                # there is room again for what the feed has not told yet
     if s.filled and size == 0 and sent > 0:
         client_take(self, slot)      # it has read: what had to wait may go on, and be answered
         self.more = 1
