@@ -154,6 +154,8 @@ cdef enum:
     RUN_BYTES = 1 << 16              # messages to one counterparty that leave by one call
     FLUSH_ROUNDS = 4                 # held orders that leave while feeds are filled are sent in the same turn
     LINGER_NS = 1000000000           # how long a closed connection's unread input is drained
+    DRAINED_AT_ONCE = 64             # reads of 4 KiB
+    LAST_DRAINS = 64                 # of as many each, when the reactor ends
     STOP_TIMEOUT_NS = 3000000000     # log-out of all sessions at a stop
     # Looks where the next thing is expected, between two questions to the kernel for everything.
     PATH_LOOKS = 4                   # each asks the kernel itself

@@ -3,6 +3,7 @@
 
 cdef void close_all(Reactor self) noexcept nogil:
     cdef int i
+    cdef int _i
     for i in range(MAX_SESSIONS):
         if self.sessions[i].fd >= 0:
             session_gone(self, <uint16_t>i, 0)
@@ -12,8 +13,9 @@ cdef void close_all(Reactor self) noexcept nogil:
         if self.clients[i].fd >= 0:
             client_release(self, i, 1)
     for i in range(MAX_LINGERING):
-        if self.lingering[i] >= 0:
-            drain_lingering(self, i)
+        for _i in range(LAST_DRAINS):
+            if not drain_lingering(self, i):
+                break
         if self.lingering[i] >= 0:
             close(self.lingering[i])
     stream_close(&self.tripwire)
@@ -34,14 +36,21 @@ cdef void let_linger(Reactor self, int fd) noexcept nogil:
     close(fd)
 
 
-cdef void drain_lingering(Reactor self, int i) noexcept nogil:
+cdef bint drain_lingering(Reactor self, int i) noexcept nogil:
+    """1 if there may be more. That is for later turns: who sends on and on must not keep all others waiting."""
     cdef uint8_t waste[4096]
     cdef ssize_t size = 1
-    while self.lingering[i] >= 0 and size > 0:
+    cdef int _i
+    if self.lingering[i] < 0:
+        return 0
+    for _i in range(DRAINED_AT_ONCE):
         size = receive_now(self.lingering[i], waste, sizeof(waste), 0)
+        if size <= 0:
+            break
     if size == 0 or (size < 0 and c_errno != EAGAIN and c_errno != EINTR):
         close(self.lingering[i])
         self.lingering[i] = -1
+    return size > 0
 
 
 cdef void want_write(Reactor self, stream_t* s, uint64_t tag, bint wanted) noexcept nogil:
