@@ -130,10 +130,11 @@ cdef class DrivenNode:
         node_fill_logon(self.owner.handle, session, self.owner.handle.links[session].attempts, fields,
                         <uint32_t>len(fields), &self.now)
 
-    def session_command(self, uint16_t session, int command) -> int:
+    def session_command(self, uint16_t session, int command, *, uint64_t next_out=0, uint64_t next_in=0) -> int:
         """An operator's session_command; 0: carried out."""
         self._check(session, self.owner.handle.replica.session_count)
-        return node_on_session_command(self.owner.handle, session, <session_command>command, 0, 0, &self.now)
+        return node_on_session_command(self.owner.handle, session, <session_command>command, next_out, next_in,
+                                       &self.now)
 
     def session_sends(self, uint16_t session, bytes data not None) -> int:
         """How many bytes of the counterparty's `data` the node has used up."""

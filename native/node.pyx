@@ -66,8 +66,8 @@ from .session cimport (DISCONNECT_LOGON_REFUSED, EVENT_DISCONNECTED, EVENT_GAP_F
                        session_config_t, session_deadline, session_drop, session_event, session_init,
                        session_is_of_type, session_logon_seq, session_logout, session_sent_lsn, session_on_bytes,
                        session_on_connected, session_on_disconnected, session_on_timer, session_ready_for,
-                       session_reset, session_resume, session_send_application, session_set_seq, session_t,
-                       session_tx_consume, session_tx_empty, session_tx_gather)
+                       session_reset, session_resume, session_send_application, session_set_seq, session_starts_over,
+                       session_t, session_tx_consume, session_tx_empty, session_tx_gather)
 from .stages cimport (stages_answered, stages_delivered, stages_encode, stages_free, stages_histograms, stages_init,
                       stages_journalled, stages_released, stages_replicated, stages_restart, stages_sent)
 from .tags cimport (MSG_BUSINESS_REJECT, MSG_EXECUTION_REPORT, MSG_REJECT, SOH, TAG_CL_ORD_ID,

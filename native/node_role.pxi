@@ -68,8 +68,13 @@ cdef void start_session(node_t* n, uint16_t i, bint early, uint32_t unknown_epoc
     """`early`: an earlier primary may have released what it had not replicated, whatever the configuration says now."""
     cdef link_t* link = &n.links[i]
     cdef session_t* s = &n.replica.sessions[i]
-    cdef uint64_t first = s.next_out
+    cdef uint64_t first
     s.epoch = n.role.epoch
+    # The counterparty has seen the connection end: what it has not got it will not ask for under the old numbers, and
+    # what it has got it would take for something new.
+    if session_starts_over(s):
+        link.reset_wanted = session_reset(s, now) != 0
+    first = s.next_out
     link.skip_to = 0
     link.skip_span = 0
     bridge_promote(&n.replica.bridges[i])

@@ -201,6 +201,8 @@ cdef void session_drop(session_t* s, const instant_t* now) noexcept nogil
 cdef int session_reset_online(session_t* s, const instant_t* now) noexcept nogil
 # STATE_RESET; only while disconnected; 0 or -1
 cdef int session_reset(session_t* s, const instant_t* now) noexcept nogil
+# Whether a reset is due before the next connection: the one before may have ended unseen, with the node that had it.
+cdef bint session_starts_over(const session_t* s) noexcept nogil
 # while disconnected
 cdef int session_set_seq(session_t* s, uint64_t next_out, uint64_t next_in, const instant_t* now) noexcept nogil
 # operator: STOPPED -> DISCONNECTED

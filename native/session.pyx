@@ -19,7 +19,8 @@ from .dictionary cimport CHECK_ALL, CHECK_UNKNOWN_MESSAGES, Dictionary, dictiona
 from .encoder cimport (MAX_MSG_TYPE_BYTES, TIMESTAMP_BYTES, encode_bound, encode_message, encode_resend, encode_t,
                        template_init, write_uint, write_utc_timestamp)
 from .fixbody cimport BODY_BYTES, body_char, body_raw, body_t, body_text, body_uint
-from .journal cimport DIRECTION_OUT, Journal, journal_at, journal_commit, journal_find, journal_reserve, journal_t
+from .journal cimport (DIRECTION_IN, DIRECTION_OUT, Journal, journal_at, journal_commit, journal_find, journal_reserve,
+                      journal_t)
 from .parser cimport (GARBLED_FIELD, MAX_MESSAGE_BYTES, PARSE_GARBLED, PARSE_INCOMPLETE, field_is, field_t, field_uint,
                       field_utc_timestamp, find_field, message_t, parse_message, parse_status)
 from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_PASSED_ON, FLAG_POSS_DUP, FLAG_RESET, RECORD_IN, RECORD_OUT,
@@ -370,6 +371,12 @@ cdef int session_reset(session_t* s, const instant_t* now) noexcept nogil:
     if s.state != SESSION_DISCONNECTED and s.state != SESSION_STOPPED:
         return -1
     return append_reset(s)
+
+
+cdef bint session_starts_over(const session_t* s) noexcept nogil:
+    return s.config.reset_on_disconnect and (
+        journal_find(s.journal, s.config.index, DIRECTION_OUT, s.next_out - 1) is not NULL
+        or journal_find(s.journal, s.config.index, DIRECTION_IN, s.next_in - 1) is not NULL)
 
 
 cdef int session_set_seq(session_t* s, uint64_t next_out, uint64_t next_in, const instant_t* now) noexcept nogil:

@@ -11,6 +11,7 @@ from tests.fuzz.rig import KEY, MS, PAIR, Cell, Clock
 
 LONG_NS = 3600 * 1000 * MS
 SESSION = 0
+SET_SEQ = 4  # session_command
 
 
 def memory(other: Journal | None = None) -> Journal:
@@ -62,6 +63,13 @@ class Party:
     def numbers(self) -> tuple[int, int, int]:
         session = self.owner.status()["sessions"][SESSION]
         return session["generation"], session["next_out"], session["next_in"]
+
+    def log_on(self) -> bytes:
+        while not self.node.wants_connection(SESSION):
+            self.turn([], 10 * MS)
+        self.node.session_connects(SESSION)
+        self.turn([])
+        return self.node.session_reads(SESSION)[0]
 
     def turn(self, datagrams: list[bytes], ns: int = MS) -> list[bytes]:
         self.clock.move(ns)
@@ -116,3 +124,19 @@ def test_it_starts_nothing_over(up):
     pair.talk()
     assert raw(old.journal) == raw(pair.new.journal)
     assert old.numbers == pair.new.numbers
+
+
+def test_the_next_primary_starts_over_in_its_place():
+    pair = Pair()
+    assert b"\x0134=1\x01" in pair.old.log_on()
+    pair.take_over()
+    assert b"\x0134=1\x01" in pair.new.log_on()
+    pair.talk()
+    assert pair.old.numbers == pair.new.numbers == (1, 2, 1)
+
+
+def test_numbers_that_an_operator_has_set_stay():
+    pair = Pair()
+    pair.old.node.session_command(SESSION, SET_SEQ, next_out=40, next_in=50)
+    pair.take_over()
+    assert pair.new.numbers == (0, 40, 50)
