@@ -34,7 +34,8 @@ cdef void node_client_written(node_t* n, int32_t slot) noexcept nogil:
 
 
 cdef bint node_session_closing(node_t* n, uint16_t session) noexcept nogil:
-    return session_closing(&n.replica.sessions[session])
+    # Until its Logon is filled, what the session says is of an earlier connection.
+    return n.links[session].phase == LINK_UP and session_closing(&n.replica.sessions[session])
 
 
 cdef bint node_take_connect(node_t* n, uint16_t session, const instant_t* now) noexcept nogil:

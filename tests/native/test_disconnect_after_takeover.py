@@ -10,6 +10,7 @@ from gateway.native.node import Node
 from tests.fuzz.rig import KEY, MS, PAIR, Cell, Clock
 
 LONG_NS = 3600 * 1000 * MS
+SUSPECT_NS = 50 * MS
 SESSION = 0
 SET_SEQ = 4  # session_command
 
@@ -25,7 +26,13 @@ class Party:
     """A driven node with a session that starts over after each disconnect."""
 
     def __init__(
-        self, number: int, journal: Journal, cell: Cell, incarnation: int = 1, kind: type[Node] = Node
+        self,
+        number: int,
+        journal: Journal,
+        cell: Cell,
+        incarnation: int = 1,
+        kind: type[Node] = Node,
+        **options: object,
     ) -> None:
         self.journal, self.cell = journal, cell
         self.owner = kind(
@@ -34,7 +41,7 @@ class Party:
             pair_id=PAIR,
             key=KEY,
             incarnation=incarnation,
-            suspect_after_ns=LONG_NS,
+            suspect_after_ns=SUSPECT_NS,
             fence_timeout_ns=LONG_NS,
             startup_wait_ns=20 * MS,
             order_capacity=256,
@@ -47,7 +54,7 @@ class Party:
             begin_string="FIX.4.4",
             sender_comp_id="GW",
             target_comp_id="BROKER",
-            reset_on_disconnect=True,
+            **{"reset_on_disconnect": True, **options},
         )
         self.node = DrivenNode(self.owner)
         self.clock = Clock(self.node)
@@ -84,13 +91,14 @@ class Party:
 class Pair:
     """`old` was primary until `new` became it."""
 
-    def __init__(self, kind: type[Node] = Node) -> None:
-        self.old = Party(0, memory(), Cell((1, 1, 0, 1)), kind=kind)
+    def __init__(self, kind: type[Node] = Node, **options: object) -> None:
+        self.options = options
+        self.old = Party(0, memory(), Cell((1, 1, 0, 1)), kind=kind, **options)
         self.sent: list[bytes] = []
 
     def take_over(self) -> None:
         cell = Cell((9, self.old.owner.status()["epoch"], 1, 2))
-        self.new = Party(1, memory(self.old.journal), cell)
+        self.new = Party(1, memory(self.old.journal), cell, **self.options)
         self.old.cell = cell
 
     def talk(self, turns: int = 200) -> None:

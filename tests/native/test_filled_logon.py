@@ -8,6 +8,7 @@ from gateway.native.driven import DrivenNode
 from gateway.native.journal import Journal
 from gateway.native.node import Node
 from tests.fuzz.rig import KEY, MS, PAIR, Cell, Clock
+from tests.native.test_disconnect_after_takeover import Pair
 
 LOGOUT, RESET, CLOSE = 1, 3, 8  # session_command
 SESSION = 0
@@ -52,3 +53,23 @@ def test_it_does_not_go_out_under_the_old_numbers_of_a_session_that_is_to_be_out
     session = node.owner.status()["sessions"][SESSION]
     assert session["generation"] == (command == RESET)
     assert session["next_out"] == 1
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_it_goes_out_when_a_node_is_primary_again(up):
+    pair = Pair(fills_logon=True, reset_on_disconnect=False)
+    old = pair.old
+    if up:
+        old.log_on()
+        old.node.session_filled(SESSION, b"553=user\x01")
+    pair.take_over()
+    pair.talk()
+    if up:
+        old.node.session_leaves(SESSION)
+    while old.role != "PRIMARY":  # the other one is gone
+        old.turn([], MS)
+    assert old.log_on() == b""
+    assert old.node.session_reads(SESSION) == (b"", False)
+    old.node.session_filled(SESSION, b"553=user\x01")
+    old.turn([])
+    assert b"35=A" in old.node.session_reads(SESSION)[0]
