@@ -135,6 +135,7 @@ cdef void demote(node_t* n, const instant_t* now) noexcept nogil:
         n.links[i].reset = n.links[i].phase != LINK_IDLE
         n.links[i].reset_wanted = 0      # if it is primary again one day, that day has changed long since
     intake_forget_held(&n.intake)
+    n.feeds_behind = 0                   # nobody is fed any more: the owner may wait again
     replica_catch_up(&n.replica)
     for slot in range(MAX_CLIENT_CONNECTIONS):
         if n.clients[slot].phase == CLIENT_FED:
