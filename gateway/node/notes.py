@@ -12,7 +12,7 @@ from gateway.node.incident import utc_text
 
 logger = structlog.get_logger("node")
 
-WARNINGS = frozenset({"suspected", "diverged", "truncation", "journal_full", "replication_stalled", "skipped_ahead"})
+WARNINGS = frozenset({"suspected", "truncation", "journal_full", "replication_stalled", "skipped_ahead", "turned_away"})
 SESSION_WARNINGS = frozenset({"GAP", "REJECT_SENT", "REJECT_RECEIVED", "GARBLED", "DISCONNECTED"})
 # Values of SESSION_EVENT arguments that an operator can use, by event.
 EVENT_ARGUMENTS = {
@@ -54,20 +54,15 @@ def log_note(note: Note, session_names: list[str]) -> None:
         )
     elif note.code == "session":
         _log_session(log, note, session_names)
-    elif note.code in {"connecting", "connected", "disconnected", "first_order", "skipped_ahead"}:
+    elif note.code in {"connecting", "connected", "disconnected", "first_order", "skipped_ahead", "turned_away"}:
         write = log.warning if note.code in WARNINGS else log.info
         write(note.code, session=session_names[note.session], endpoint=note.a)
     elif note.code == "in_doubt":
         log.warning("in_doubt", session=session_names[note.session], asked=note.a)
     elif note.code == "datagrams_dropped":
         _log_dropped(log, note)
-    elif note.code == "truncation" and note.a:
-        log.error(
-            "truncation_failed",
-            lsn=note.b,
-            reason=note.text.decode(errors="replace"),
-            remedy="this node cannot follow the primary before its disk can be written to; it goes on trying",
-        )
+    elif note.code == "not_passed_on" or (note.code == "truncation" and note.a):
+        _log_failure(log, note, session_names)
     elif note.code == "question_refused":
         log.warning("question_refused", count=note.b, remedy="ask the counterparty, then send- or give-up-doubted")
     elif note.code == "reconciled":
@@ -81,6 +76,24 @@ def log_note(note: Note, session_names: list[str]) -> None:
     elif note.code != "command_done":
         write = log.warning if note.code in WARNINGS else log.info
         write(note.code, lsn=note.b, value=note.c)
+
+
+def _log_failure(log: Any, note: Note, session_names: list[str]) -> None:
+    if note.code == "not_passed_on":
+        log.error(
+            "not_passed_on",
+            session=session_names[note.session],
+            lsn=note.b,
+            bytes=note.c,
+            remedy="its client was not told of it: `gateway journal inspect` shows the record",
+        )
+        return
+    log.error(
+        "truncation_failed",
+        lsn=note.b,
+        reason=note.text.decode(errors="replace"),
+        remedy="this node cannot follow the primary before its disk can be written to; it goes on trying",
+    )
 
 
 def _log_dropped(log: Any, note: Note) -> None:

@@ -50,6 +50,16 @@ def test_a_change_of_role_says_why(state: State, release: Release):
         assert (line["release"], line["cause"], line["log_level"]) == (release.name, cause.name, "warning")
 
 
+def test_a_counterparty_that_is_turned_away_is_named():
+    (line,) = logged("turned_away", session=1)
+    assert (line["session"], line["log_level"]) == ("TWO", "warning")
+
+
+def test_a_message_that_its_client_is_not_told_is_an_error_with_its_session_and_record():
+    (line,) = logged("not_passed_on", session=1, b=7, c=70_000)
+    assert (line["session"], line["lsn"], line["bytes"], line["log_level"]) == ("TWO", 7, 70_000, "error")
+
+
 def test_a_gap_says_which_numbers():
     (line,) = logged("session", a=SESSION_EVENT_NAMES.index("GAP"), b=7, c=9)
     assert (line["first_missing"], line["received"], line["log_level"]) == (7, 9, "warning")
