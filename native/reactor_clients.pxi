@@ -3,14 +3,14 @@
 
 cdef void client_accept(Reactor self) noexcept nogil:
     cdef int fd = accept4(self.client_listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
-    if fd >= 0 and client_enter(self, fd, is_own_host(fd)) >= 0:
+    if fd >= 0 and client_enter(self, fd, is_own_host(fd), NULL) >= 0:
         set_int_option(fd, IPPROTO_TCP, TCP_NODELAY, 1)
         set_keepalive(fd, KEEPALIVE_S)
 
 
 cdef void adopt_client(Reactor self, int fd, uint8_t* memory) noexcept nogil:
     """One whose bytes are in shared memory; the control thread has made it, and accepted the client's socket."""
-    cdef int32_t slot = client_enter(self, fd, 1)
+    cdef int32_t slot = client_enter(self, fd, 1, memory)
     if slot < 0 or shared_attach(&self.clients[slot].shared, memory, 1) != 0:
         munmap(memory, SHARED_BYTES)
         if slot >= 0:
@@ -19,8 +19,8 @@ cdef void adopt_client(Reactor self, int fd, uint8_t* memory) noexcept nogil:
     self.shared_clients |= <uint64_t>1 << slot
 
 
-cdef int32_t client_enter(Reactor self, int fd, bint local) noexcept nogil:
-    """The slot of a new connection, or -1: there is none, and it is closed."""
+cdef int32_t client_enter(Reactor self, int fd, bint local, uint8_t* memory) noexcept nogil:
+    """The slot of a new connection, or -1: there is none, and it is closed. `memory`: a client's in shared memory."""
     cdef int32_t slot = node_on_client_connected(self.node, local, &self.now)
     if slot >= 0 and self.clients[slot].fd >= 0:
         self.refused_connections += 1
@@ -30,7 +30,7 @@ cdef int32_t client_enter(Reactor self, int fd, bint local) noexcept nogil:
         if slot >= 0:
             node_on_client_disconnected(self.node, slot, &self.now)
         else:
-            tell_full(fd)
+            tell_full(fd, memory)
         close(fd)
         return -1
     self.clients[slot].fd = fd
@@ -40,17 +40,21 @@ cdef int32_t client_enter(Reactor self, int fd, bint local) noexcept nogil:
     return slot
 
 
-cdef void tell_full(int fd) noexcept nogil:
+cdef void tell_full(int fd, uint8_t* memory) noexcept nogil:
     cdef const char* text = "every place for a client is taken: close some, or use fewer connections"
     cdef uint8_t frame[FRAME_HEADER_BYTES + 128]
     cdef frame_header_t header
+    cdef shared_stream_t shared
     memset(&header, 0, sizeof(header))
     header.length = FRAME_HEADER_BYTES + <uint32_t>strlen(text)
     header.type = FRAME_ERROR
     header.flags = ERROR_FULL
     memcpy(frame, &header, FRAME_HEADER_BYTES)
     memcpy(frame + FRAME_HEADER_BYTES, text, strlen(text))
-    send_now(fd, frame, header.length)
+    if memory is NULL:
+        send_now(fd, frame, header.length)
+    elif shared_attach(&shared, memory, 1) == 0:
+        shared_write(&shared, frame, header.length)      # the end of its socket wakes it
 
 
 cdef void client_event(Reactor self, int32_t slot, uint32_t events) noexcept nogil:

@@ -193,3 +193,41 @@ def test_what_was_written_before_the_client_left_counts(rig: Rig, name: str):
     connection.send(wire.submit(0, "D", name, order().body()))
     connection.close()
     assert executions(watcher, [name]) == [name]
+
+
+def test_one_for_which_there_is_no_place_is_told_so_here_too(rig: Rig):
+    path = rig.shared_nodes["ab".index(rig.status()["node"])]
+    taken: list[SharedConnection] = []
+    try:
+        answer = None
+        while not isinstance(answer, wire.NodeError) and len(taken) < 64:
+            taken.append(joined(path))
+            taken[-1].send(wire.login("strategy", b""))
+            answer = first_frame(taken[-1])
+        assert isinstance(answer, wire.NodeError)
+        assert answer.code == wire.ErrorCode.FULL
+    finally:
+        for connection in taken:
+            connection.close()
+
+
+def joined(path: os.PathLike) -> SharedConnection:
+    connection = SharedConnection()
+    assert connection.connect_ex(str(path)) == 0
+    select.select([connection], [], [], WAIT_S)
+    connection.finish()
+    return connection
+
+
+def first_frame(connection: SharedConnection) -> object:
+    data, buffer = b"", bytearray(1 << 16)
+    while not (decoded := wire.decode(data)[0]):
+        try:
+            size = connection.recv_into(buffer)
+        except BlockingIOError:
+            select.select([connection], [], [], WAIT_S)
+            continue
+        if size == 0:
+            return None
+        data += buffer[:size]
+    return decoded[0]
