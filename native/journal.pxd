@@ -66,6 +66,10 @@ cdef void journal_index_again(journal_t* j, const record_header_t* record) noexc
 # Last LSN whose record has epoch <= `epoch`; 0 if none. For log comparison (epochs never decrease along the log).
 cdef uint64_t journal_end_of_epoch(journal_t* j, uint32_t epoch) noexcept nogil
 
+# A truncation has failed half-way: files of records that are cut may still be there, and the log goes on in no further
+# segment before it was tried again (Journal.truncate) with success.
+cdef bint journal_is_uncut(const journal_t* j) noexcept nogil
+
 # Wakes the background if it sleeps and there is something to flush. One system call then, else none: for the reactor,
 # once after a batch of records, when somebody waits for their durability.
 cdef void journal_wake(journal_t* j) noexcept nogil

@@ -91,10 +91,11 @@ cdef void index_epoch(private_t* p, const record_header_t* record) noexcept nogi
 
 
 cdef bint next_segment(journal_t* j, uint64_t need) noexcept nogil:
-    """Goes on in the prepared segment. False when there is none, or no segment can hold so much."""
+    """Goes on in the prepared segment. False when there is none, or no segment can hold so much, or files of records
+    that are cut are still there: recovery would take them for what comes next."""
     cdef private_t* p = inside(j)
     cdef segment_t* segment
-    if HEADER_PAGE_BYTES + need > p.segment_bytes:
+    if HEADER_PAGE_BYTES + need > p.segment_bytes or p.uncut:
         return False
     if not load_u32(&p.prepared_full):
         store_u32(&p.wanted, 1)

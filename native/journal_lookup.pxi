@@ -57,6 +57,10 @@ cdef uint64_t journal_end_of_epoch(journal_t* j, uint32_t epoch) noexcept nogil:
     return 0
 
 
+cdef bint journal_is_uncut(const journal_t* j) noexcept nogil:
+    return inside(j).uncut
+
+
 cdef void journal_wake(journal_t* j) noexcept nogil:
     cdef private_t* p = inside(j)
     if load_u32(&p.asleep):

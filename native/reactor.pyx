@@ -19,6 +19,7 @@ from posix.unistd cimport close, read, write
 from .clientwire cimport ERROR_FULL, FRAME_ERROR, FRAME_HEADER_BYTES, frame_header_t
 from .datagram cimport MAX_DATAGRAM_BYTES
 from .feed cimport client_tx_consume, client_tx_peek
+from .journal cimport journal_is_uncut
 from .lifeline cimport lifeline_hold, lifeline_start
 from .node cimport (GREETING_BYTES, NOTE_COMMAND_DONE, NOTE_REGISTER_REQUEST, NOTE_STOPPED, NOTE_TEXT_BYTES,
                     NOTE_TRUNCATION, node_advance, node_client_written, node_datagrams_per_turn, node_datagrams_sent,
@@ -491,7 +492,7 @@ cdef void flush(Reactor self) noexcept nogil:
         slots &= slots - 1
     if self.node.feeds_behind:
         self.more = 1
-    if self.node.truncation_due:
+    if self.node.truncation_due or journal_is_uncut(self.node.journal):
         truncate(self)
     else:
         self.truncate_again_mono_ns = 0      # a later one is another one, even if this one was never done

@@ -60,7 +60,8 @@ cdef void notify(Reactor self) noexcept nogil:
 cdef void truncate(Reactor self) noexcept nogil:
     """Rare and never on a primary: sets the tail that the new epoch does not have aside, with the GIL. Where the disk
     refuses that, again and again, and says so once."""
-    cdef uint64_t lsn = self.node.receiver.truncate_lsn
+    cdef bint due = self.node.truncation_due         # else one is ended that had failed when it was half done
+    cdef uint64_t lsn = self.node.receiver.truncate_lsn if due else self.node.journal.last_lsn
     if self.now.mono_ns < self.truncate_again_mono_ns:
         return
     if self.truncate_again_mono_ns == 0:
@@ -69,7 +70,8 @@ cdef void truncate(Reactor self) noexcept nogil:
         return
     self.more = 1
     read_clock(self)
-    node_truncated(self.node, &self.now)
+    if due:
+        node_truncated(self.node, &self.now)
 
 
 cdef bint try_to_truncate(Reactor self, uint64_t lsn) noexcept nogil:

@@ -346,6 +346,27 @@ def test_a_truncation_that_failed_half_way_takes_nothing_of_what_comes_later(jou
         assert list(again.records()) == after
 
 
+def test_after_it_the_log_goes_on_in_no_further_segment_before_it_was_tried_again(journal, tmp_path):
+    fill(journal, 400)
+    journal.truncate(300)
+    fill(journal, 10)
+    behind = sorted((tmp_path / "journal").glob("0*.log"))[-1]
+    kept = behind.rename(tmp_path / "kept")
+    behind.mkdir()
+    with pytest.raises(JournalError, match="did not finish"):
+        journal.truncate(2)
+    behind.rmdir()
+    kept.rename(behind)  # it could not be removed, and is there
+    with pytest.raises(JournalError):
+        fill(journal, 1000, 111)
+    journal.truncate(journal.last_lsn)
+    fill(journal, 1000, 111)
+    after = list(journal.records())
+    journal.close()
+    with open_small(tmp_path / "journal") as again:
+        assert list(again.records()) == after
+
+
 # --- durability and closing ------------------------------------------------------------------------------------------
 
 
