@@ -29,9 +29,9 @@ from .record cimport (FLAG_RESET, RECORD_ALIGNMENT, RECORD_HEADER_BYTES, RECORD_
                       record_header_t, record_intact, record_padded_length, record_payload, record_payload_length)
 from .segment cimport (END_OF_SEGMENT, FORMAT_VERSION, HEADER_PAGE_BYTES, MIN_SEGMENT_BYTES, PAGE_BYTES, SEGMENT_GOOD,
                        SEGMENT_NAME_BYTES, SEGMENT_OTHER_VERSION, forget, map_anonymous, populate, segment_check_header,
-                       segment_create, segment_create_anonymous, segment_fault, segment_header_t, segment_map,
-                       segment_name, segment_rename, segment_sync, segment_t, segment_unlink, segment_unmap,
-                       segment_write_header, unmap, wipe)
+                       segment_create, segment_create_anonymous, segment_fault, segment_header_t, segment_made,
+                       segment_map, segment_name, segment_rename, segment_sync, segment_t, segment_unlink,
+                       segment_unmap, segment_write_header, unmap, wipe)
 
 cdef extern from * nogil:
     """
@@ -98,9 +98,9 @@ cdef enum:
     WARM_SEQS = 1 << 10              # MsgSeqNums per session and direction, whose index pages are touched in advance
     PREPARE_AT_PART = 8              # the next segment is begun when one part in so many of the current one is used
     WARM_AGAIN_NS = 100000000        # the kernel writes pages to disk of its own accord, too
-    PREPARE_EVERY_NS = 2000000       # while BUSY_BYTES and more are written in that time. While less are, it becomes
-    PREPARE_IDLE_NS = 20000000       # longer, up to this: who wakes up often is in the way of whoever has the core
-    BUSY_BYTES = 1 << 14
+    PACE_BYTES = 1 << 16             # between two looks at what is to be prepared, which are
+    PREPARE_EVERY_NS = 2000000       # at least this far apart: who wakes up often is in the way of whoever has the core;
+    PREPARE_IDLE_NS = 20000000       # and at most this
     POLL_BUSY_NS = 10000             # how often to look for records to flush, while they come, and
     POLL_IDLE_NS = 200000            # when none came for QUIET_NS. journal_wake cuts it short
     QUIET_NS = 2000000

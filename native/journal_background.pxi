@@ -63,10 +63,11 @@ cdef journal_status journal_background(journal_t* j, bint flushing, uint64_t int
 
 
 cdef void keep_pace(private_t* p) noexcept nogil:
+    """The next look is due when PACE_BYTES more are written, as far as the last pause tells."""
     cdef uint64_t offset = load_u64(&p.offset)
-    cdef bint busy = not p.paced_bytes <= offset < p.paced_bytes + BUSY_BYTES
+    cdef uint64_t written = offset - p.paced_bytes if offset >= p.paced_bytes else offset
     p.paced_bytes = offset
-    p.pause_ns = PREPARE_EVERY_NS if busy else min(max(2 * p.pause_ns, <uint64_t>PREPARE_EVERY_NS), PREPARE_IDLE_NS)
+    p.pause_ns = min(max(p.pause_ns * PACE_BYTES // (written + 1), <uint64_t>PREPARE_EVERY_NS), PREPARE_IDLE_NS)
 
 
 cdef void rest(journal_t* j, bint flushing, uint64_t interval_ns, uint64_t now) noexcept nogil:
@@ -119,6 +120,7 @@ cdef int prepare_step(private_t* p) noexcept nogil:
     error = fault_in_next(p)
     if error or p.prepared_bytes < p.segment_bytes:
         return error
+    segment_made(&p.preparing, p.segment_bytes)
     p.prepared = p.preparing
     p.preparing.base = NULL
     store_u32(&p.prepared_full, 1)

@@ -52,6 +52,7 @@ cdef segment_fault segment_check_header(const segment_header_t* header) noexcept
 
 # Each returns 0, or the errno of what failed (and then has left nothing behind).
 cdef int segment_create(segment_t* s, int directory, const char* name, uint64_t segment_bytes) noexcept nogil
+cdef void segment_made(const segment_t* s, uint64_t segment_bytes) noexcept nogil    # all its pages are there
 cdef int segment_create_anonymous(segment_t* s, uint64_t segment_bytes) noexcept nogil
 cdef int segment_map(segment_t* s, int fd, uint64_t segment_bytes, bint writable) noexcept nogil   # takes fd over
 # page-aligned; durable on return

@@ -64,6 +64,8 @@ cdef extern from * nogil:
     int madvise(void*, size_t, int)
     int MS_SYNC
     int MADV_DONTNEED
+    int MADV_RANDOM
+    int MADV_NORMAL
 
 cdef uint64_t SEGMENT_MAGIC = 0x474F4C4E47584946     # "FIXGNLOG", little-endian
 
@@ -107,7 +109,15 @@ cdef int segment_create(segment_t* s, int directory, const char* name, uint64_t 
     error = segment_map(s, fd, segment_bytes, True)
     if error:
         unlinkat(directory, name, 0)
+    else:
+        # One by one: of pages that were read ahead together the kernel writes all when one has changed.
+        madvise(s.base, segment_bytes, MADV_RANDOM)
     return error
+
+
+cdef void segment_made(const segment_t* s, uint64_t segment_bytes) noexcept nogil:
+    if s.backed:
+        madvise(s.base, segment_bytes, MADV_NORMAL)
 
 
 cdef int segment_create_anonymous(segment_t* s, uint64_t segment_bytes) noexcept nogil:
@@ -129,6 +139,9 @@ cdef int segment_map(segment_t* s, int fd, uint64_t segment_bytes, bint writable
 cdef int segment_sync(const segment_t* s, uint64_t start, uint64_t end) noexcept nogil:
     if not s.backed:
         return 0
+    # Out of this mapping first, all at once: of each page that is still in it the kernel tells every other core by
+    # an interrupt when it writes it, the reactor's among them.
+    madvise(s.base + start, end - start, MADV_DONTNEED)
     return 0 if msync(s.base + start, end - start, MS_SYNC) == 0 else errno
 
 
