@@ -30,6 +30,12 @@ cdef enum datagram_kind:
     DATAGRAM_HANDOVER = 7    # primary -> standby after a switchover was won: epoch is the new one
 
 
+cdef enum:
+    # In every datagram of a node whose log was made anew, or may lack its tail, until it has held all that its primary
+    # had released.
+    DATAGRAM_LOG_IN_DOUBT = 1
+
+
 # 96 bytes, little-endian, no implicit padding; the MAC follows the body.
 cdef struct datagram_header_t:
     uint16_t magic
@@ -38,7 +44,7 @@ cdef struct datagram_header_t:
     uint8_t from_node
     uint8_t to_node
     uint8_t role             # role_state of the sender
-    uint8_t flags
+    uint8_t flags            # DATAGRAM_LOG_IN_DOUBT
     uint32_t pair_id
     uint32_t epoch           # the sender's epoch (register view)
     uint64_t from_incarnation
@@ -74,7 +80,9 @@ cdef struct channel_t:
     uint8_t key[16]
     uint32_t pair_id
     uint8_t node
-    uint8_t role                               # role_state of this node, kept up by the owner; goes into every datagram
+    # Of this node, kept up by the owner; go into every datagram.
+    uint8_t role
+    uint8_t flags
     uint64_t incarnation                       # of this process; larger than every earlier one
     uint64_t peer_incarnation[MAX_NODES]       # 0: not met yet
     uint64_t next_counter[MAX_NODES]
@@ -89,7 +97,7 @@ cdef void channel_init(channel_t* c, const uint8_t* key, uint32_t pair_id, uint8
                        uint64_t incarnation) noexcept nogil
 
 # Completes header and MAC of a datagram whose body of `body_bytes` is already in place at buffer +
-# DATAGRAM_HEADER_BYTES. Caller has set kind, flags, epoch, first_lsn, last_lsn, last_epoch, count, fragment_*; returns
+# DATAGRAM_HEADER_BYTES. Caller has set kind, epoch, first_lsn, last_lsn, last_epoch, count, fragment_*; returns
 # the total length.
 cdef size_t channel_seal(channel_t* c, uint8_t* buffer, uint8_t to_node, size_t body_bytes,
                          uint64_t wall_ns) noexcept nogil

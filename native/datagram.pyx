@@ -64,6 +64,7 @@ cdef size_t seal(channel_t* c, uint8_t* buffer, uint8_t to_node, size_t body_byt
     h.version = DATAGRAM_VERSION
     h.from_node = c.node
     h.role = c.role
+    h.flags = c.flags
     h.to_node = to_node
     h.pair_id = c.pair_id
     h.from_incarnation = c.incarnation

@@ -99,8 +99,8 @@ cdef enum:
     PREPARE_AT_PART = 8              # the next segment is begun when one part in so many of the current one is used
     WARM_AGAIN_NS = 100000000        # the kernel writes pages to disk of its own accord, too
     PACE_BYTES = 1 << 16             # between two looks at what is to be prepared, which are
-    PREPARE_EVERY_NS = 2000000       # at least this far apart: who wakes up often is in the way of whoever has the core;
-    PREPARE_IDLE_NS = 20000000       # and at most this
+    PREPARE_EVERY_NS = 2000000       # at least this far apart, for who wakes up often is in the way of whoever has the
+    PREPARE_IDLE_NS = 20000000       # core; and at most this
     POLL_BUSY_NS = 10000             # how often to look for records to flush, while they come, and
     POLL_IDLE_NS = 200000            # when none came for QUIET_NS. journal_wake cuts it short
     QUIET_NS = 2000000

@@ -46,7 +46,6 @@ cdef enum note_code:
     NOTE_CONNECTED = 7          # session; a: endpoint
     NOTE_DISCONNECTED = 8       # session
     NOTE_FIRST_ORDER = 9        # session; first order numbered after a promotion; b: MsgSeqNum
-    NOTE_DIVERGED = 10          # b: first LSN cut, c: last
     NOTE_FOLLOWING = 11         # standby follows; b: its last LSN, c: epoch
     NOTE_CLIENT = 12            # a: 1 logged in, 0 gone, 2 refused; b: client id
     NOTE_JOURNAL_FULL = 13

@@ -23,9 +23,9 @@ from .clientwire cimport (CLIENT_PROTOCOL_VERSION, ERROR_FENCED, ERROR_LOGIN, ER
                           frame_header_t, login_body_t, position_t, session_body_t)
 from .crc32c cimport crc32c
 from .datagram cimport (DATAGRAM_ACK, DATAGRAM_DATA, DATAGRAM_HANDOVER, DATAGRAM_HEADER_BYTES, DATAGRAM_HEARTBEAT,
-                        DATAGRAM_HELLO, DATAGRAM_JOIN, DATAGRAM_VERSION, OPEN_DUPLICATE, OPEN_OK, OPEN_STALE,
-                        OPEN_WRONG_VERSION, channel_init, channel_open, channel_seal, channel_seal_hello,
-                        datagram_header_t, open_status)
+                        DATAGRAM_HELLO, DATAGRAM_JOIN, DATAGRAM_LOG_IN_DOUBT, DATAGRAM_VERSION, OPEN_DUPLICATE,
+                        OPEN_OK, OPEN_STALE, OPEN_WRONG_VERSION, channel_init, channel_open, channel_seal,
+                        channel_seal_hello, datagram_header_t, open_status)
 from .dictionary cimport Dictionary
 from .doubt cimport MAX_QUESTION_BYTES, doubt_question
 from .encoder cimport (TIMESTAMP_BYTES, write_utc_timestamp)

@@ -7,7 +7,7 @@ SESSION_EVENT_NAMES = ("", "LOGGED_ON", "READY", "GAP", "RESEND_REQUESTED", "RES
 NOTE_NAMES = {
     NOTE_ROLE: "role", NOTE_SESSION: "session", NOTE_SUSPECTED: "suspected", NOTE_REGISTER_WON: "register_won",
     NOTE_PROMOTED: "promoted", NOTE_CONNECTING: "connecting", NOTE_CONNECTED: "connected",
-    NOTE_DISCONNECTED: "disconnected", NOTE_FIRST_ORDER: "first_order", NOTE_DIVERGED: "diverged",
+    NOTE_DISCONNECTED: "disconnected", NOTE_FIRST_ORDER: "first_order",
     NOTE_FOLLOWING: "following", NOTE_CLIENT: "client", NOTE_JOURNAL_FULL: "journal_full", NOTE_PEER: "peer",
     NOTE_TRIPWIRE: "tripwire", NOTE_SKIPPED_AHEAD: "skipped_ahead", NOTE_REGISTER: "register",
     NOTE_REPLICATION_STALLED: "replication_stalled", NOTE_REGISTER_REQUEST: "register_request",

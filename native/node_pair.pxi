@@ -22,7 +22,8 @@ cdef void node_on_datagram(node_t* n, const uint8_t* data, size_t size, const in
         if n.channel.peer_incarnation[peer] != known:
             meet_new_life(n, now)
         role_on_log(&n.role, n.journal.last_lsn, n.journal.last_epoch)
-        role_on_peer(&n.role, header.role, header.epoch, header.last_epoch, header.last_lsn, now)
+        role_on_peer(&n.role, header.role, header.epoch, header.last_epoch, header.last_lsn,
+                     header.flags & DATAGRAM_LOG_IN_DOUBT, now)
         if header.kind == DATAGRAM_HANDOVER:
             role_on_handover(&n.role, header.epoch, now)
         follow_role(n, now)
@@ -33,6 +34,7 @@ cdef void node_on_datagram(node_t* n, const uint8_t* data, size_t size, const in
         take_from_primary(n, header, now)
         if (n.role.unproven or n.role.tail_suspect) and holds_what_is_released(n, header):
             role_on_whole_log(&n.role, now)
+            n.receiver.ack_due = 1         # the primary waits for the word to declare this node in sync
             follow_role(n, now)
 
 
@@ -86,6 +88,7 @@ cdef void node_truncated(node_t* n, const instant_t* now) noexcept nogil:
     n.truncation_due = 0
     replica_rebuild(&n.replica)
     receiver_truncated(&n.receiver, now)
+    note(n, NOTE_FOLLOWING, 0, 0, n.journal.last_lsn, n.receiver.epoch)
 
 
 cdef void node_on_tripwire(node_t* n, bint connected, const instant_t* now) noexcept nogil:

@@ -112,6 +112,7 @@ cdef struct peer_view_t:             # from the peer's datagrams
     uint32_t epoch
     uint32_t last_epoch              # of its log
     uint64_t last_lsn
+    bint log_in_doubt                # DATAGRAM_LOG_IN_DOUBT
     uint64_t last_heard_mono_ns
 
 
@@ -130,9 +131,9 @@ cdef struct role_t:
     uint8_t primary
     bint intake                      # orders may be numbered (primary, not handing over)
     bint skip_ahead                  # promoted without the whole log (act alone): skip numbers and reconcile
-    # config.lost_tail, until a primary has declared us in sync again, we hold all that it had released
-    # (role_on_whole_log), or we were promoted (and skipped ahead). The owner keeps the mark on disk for as long: a mere
-    # restart of the process does not bring the tail back.
+    # config.lost_tail, until we hold all that a primary had released (role_on_whole_log), or were promoted (and skipped
+    # ahead). That the register comes to say we are in sync does not count: it may speak of a former life. The owner
+    # keeps the mark on disk for as long: a mere restart of the process does not bring the tail back.
     bint tail_suspect
     # config.new_log, until it has held all that the primary had released (role_on_whole_log), or we were promoted
     bint unproven
@@ -188,7 +189,7 @@ cdef void role_init(role_t* r, const role_config_t* config, uint64_t own_last_ls
 cdef void role_on_log(role_t* r, uint64_t own_last_lsn, uint32_t own_last_epoch) noexcept nogil
 # An authentic datagram of the peer arrived.
 cdef void role_on_peer(role_t* r, uint8_t peer_role, uint32_t peer_epoch, uint32_t peer_last_epoch,
-                       uint64_t peer_last_lsn, const instant_t* now) noexcept nogil
+                       uint64_t peer_last_lsn, bint log_in_doubt, const instant_t* now) noexcept nogil
 cdef void role_on_tripwire(role_t* r, bint connected, const instant_t* now) noexcept nogil
 # Primary: whether the standby has joined in this epoch and in its present life (after a new incarnation: 0 until it
 # joins again), and the LSN it acknowledged (received).

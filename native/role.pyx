@@ -68,12 +68,13 @@ cdef void role_on_log(role_t* r, uint64_t own_last_lsn, uint32_t own_last_epoch)
 
 
 cdef void role_on_peer(role_t* r, uint8_t peer_role, uint32_t peer_epoch, uint32_t peer_last_epoch,
-                       uint64_t peer_last_lsn, const instant_t* now) noexcept nogil:
+                       uint64_t peer_last_lsn, bint log_in_doubt, const instant_t* now) noexcept nogil:
     r.peer.alive = True
     r.peer.role = peer_role
     r.peer.epoch = peer_epoch
     r.peer.last_epoch = peer_last_epoch
     r.peer.last_lsn = peer_last_lsn
+    r.peer.log_in_doubt = log_in_doubt
     r.peer.last_heard_mono_ns = now.mono_ns
     if peer_role == ROLE_PRIMARY:
         meet_primary(r, now)
@@ -501,7 +502,7 @@ cdef void lead_in_sync(role_t* r, const instant_t* now) noexcept nogil:
             set_cause(r, CAUSE_CAUGHT_UP)
     if present and not stalled and not r.solo_wanted and not came_back_without(r, JOIN_LAG_RECORDS):
         r.lost_since = 0
-        if unsettled(r) and not came_back_without(r, 0):
+        if unsettled(r) and not came_back_without(r, 0) and not r.peer.log_in_doubt:
             write_in_sync(r, bit(r.config.node) | bit(r.config.peer), now)
         return
     if r.lost_since == 0:
@@ -540,7 +541,8 @@ cdef void lead_solo(role_t* r, const instant_t* now) noexcept nogil:
         r.join_since = now.mono_ns
         r.join_target = r.own_last_lsn
         set_release(r, RELEASE_ACKED)
-    if r.acked_lsn >= r.join_target:
+    # A node that is in sync by the register, and does not know that it may act for the pair, would leave it without.
+    if r.acked_lsn >= r.join_target and not r.peer.log_in_doubt:
         write_in_sync(r, bit(r.config.node) | bit(r.config.peer), now)
     elif since_at_least(r.join_since, r.config.suspect_after_ns, now):
         r.join_since = 0        # too slow to be waited for: orders go on, try again later
@@ -649,7 +651,6 @@ cdef command_status command_act_alone(role_t* r, const instant_t* now) noexcept 
 
 cdef void adopt(role_t* r, const register_value_t* value) noexcept nogil:
     """Takes over what the cell holds, unless something later is known."""
-    cdef bint was_out
     if r.cell_known and value.version < r.cell.version:
         return
     if value.epoch < r.cell.epoch:
@@ -657,13 +658,9 @@ cdef void adopt(role_t* r, const register_value_t* value) noexcept nogil:
         r.cell_known = True
         r.cell.version = value.version
         return
-    was_out = (r.cell_known and not r.cell_guessed and r.cell.epoch == value.epoch and value.primary == r.config.peer
-               and not cell_has(r, r.config.node))
     r.cell = value[0]
     r.cell_known = True
     r.cell_guessed = False
-    if was_out and r.state == ROLE_STANDBY and value.epoch == r.epoch and cell_has(r, r.config.node):
-        r.tail_suspect = False   # declared in sync in this life: the log is whole again
 
 
 cdef bint claim_won(const role_t* r) noexcept nogil:
@@ -925,9 +922,11 @@ cdef class Role:
         """Tell where the node's own log ends; before each input."""
         role_on_log(&self.state_, own_last_lsn, own_last_epoch)
 
-    def on_peer(self, int role, uint32_t epoch, uint32_t last_epoch, uint64_t last_lsn, uint64_t now):
-        """Take an authentic datagram of the peer: its State, epoch, and where its log ends."""
-        role_on_peer(&self.state_, <uint8_t>role, epoch, last_epoch, last_lsn, self.at(now))
+    def on_peer(self, int role, uint32_t epoch, uint32_t last_epoch, uint64_t last_lsn, uint64_t now, *,
+                bint log_in_doubt=False):
+        """Take an authentic datagram of the peer: its State, epoch, where its log ends, and whether it has yet to learn
+        that this is all that was released (DATAGRAM_LOG_IN_DOUBT)."""
+        role_on_peer(&self.state_, <uint8_t>role, epoch, last_epoch, last_lsn, log_in_doubt, self.at(now))
 
     def on_tripwire(self, bint connected, uint64_t now):
         """Take a change of the TCP connection whose end means that the peer's process is gone."""

@@ -20,7 +20,7 @@ from .encoder cimport (MAX_MSG_TYPE_BYTES, TIMESTAMP_BYTES, encode_bound, encode
                        template_init, write_uint, write_utc_timestamp)
 from .fixbody cimport BODY_BYTES, body_char, body_raw, body_t, body_text, body_uint
 from .journal cimport (DIRECTION_IN, DIRECTION_OUT, Journal, journal_at, journal_commit, journal_find, journal_reserve,
-                      journal_t)
+                       journal_t)
 from .parser cimport (GARBLED_FIELD, MAX_MESSAGE_BYTES, PARSE_GARBLED, PARSE_INCOMPLETE, field_is, field_t, field_uint,
                       field_utc_timestamp, find_field, message_t, parse_message, parse_status)
 from .record cimport (FLAG_APPLICATION, FLAG_ORDER, FLAG_PASSED_ON, FLAG_POSS_DUP, FLAG_RESET, RECORD_IN, RECORD_OUT,

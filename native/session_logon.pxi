@@ -232,7 +232,7 @@ cdef inline bint logon_goes_again(const session_t* s) noexcept nogil:
 
 
 cdef uint64_t session_logon_seq(const session_t* s) noexcept nogil:
-    if s.config.reset_on_logon:
+    if s.config.reset_on_logon or inside(s).reset_due:
         return 1
     return s.pending_logon_seq if logon_goes_again(s) else s.next_out
 

@@ -620,7 +620,8 @@ cdef class World:
         if i == 1:
             self._dial_tripwire(s)
         while node_take_register_request(s.n, &request):
-            net_message(&self.net, <uint8_t>(LINK_REGISTER + i), 0, EVENT_REGISTER, i, s.boot, self.nodes[1 - i].boot,
+            net_message(&self.net, <uint8_t>(LINK_REGISTER + i), 0, EVENT_REGISTER, i, s.boot,
+                        <uint32_t>s.n.channel.peer_incarnation[1 - i],
                         <const uint8_t*>&request, sizeof(request))
 
     cdef void _arm(self, uint16_t i, bint at_once) noexcept nogil:
@@ -1093,7 +1094,7 @@ cdef class World:
         self._register_says(i, request.id, outcome, e.b)
 
     cdef void _check_in_sync(self, uint16_t i, uint32_t boot, uint32_t other_boot) noexcept nogil:
-        """Unless one of them has died since the request was made."""
+        """Unless one of them has died since the request was made, or before it without the other one knowing."""
         cdef simnode_t* s = &self.nodes[i]
         cdef simnode_t* other = &self.nodes[1 - i]
         if (self.cell.in_sync == 3 and self.cell.primary == i and s.up and s.boot == boot and other.up

@@ -62,9 +62,8 @@ MUTATIONS = (
     Mutation(
         "a number is used again after a takeover",
         "node",
-        "    cdef uint64_t first = s.next_out\n    s.epoch = n.role.epoch\n",
-        "    cdef uint64_t first = s.next_out\n    s.epoch = n.role.epoch\n"
-        "    s.next_out = max(<uint64_t>2, s.next_out) - 1\n",
+        "    first = s.next_out\n    link.skip_to = 0\n",
+        "    first = s.next_out\n    link.skip_to = 0\n    s.next_out = max(<uint64_t>2, s.next_out) - 1\n",
         "node_role.pxi",
     ),
     Mutation(
@@ -89,8 +88,8 @@ MUTATIONS = (
     Mutation(
         "in sync before it has caught up",
         "role",
-        "    if r.acked_lsn >= r.join_target:\n",
-        "    if 1:\n",
+        "    if r.acked_lsn >= r.join_target and not r.peer.log_in_doubt:\n",
+        "    if not r.peer.log_in_doubt:\n",
     ),
     Mutation(
         "an unanswered compare-and-set counts as won",

@@ -64,8 +64,8 @@ class Node:
 
     # What the world tells it.
 
-    def hears(self, state: State, epoch: int, last_epoch: int = 0, lsn: int = 0) -> None:
-        self.role.on_peer(state, epoch, last_epoch, lsn, self.now)
+    def hears(self, state: State, epoch: int, last_epoch: int = 0, lsn: int = 0, *, in_doubt: bool = False) -> None:
+        self.role.on_peer(state, epoch, last_epoch, lsn, self.now, log_in_doubt=in_doubt)
 
     def passes(self, ms: float, hearing: tuple[State, int] | None = None) -> None:
         """Time goes by in steps of a running node's timer, with heartbeats of the peer if `hearing` says so."""
@@ -254,6 +254,16 @@ def test_a_standby_that_was_declared_in_sync_before_it_could_ask_takes_over_once
     node.role.on_tripwire(True, node.now)
     node.role.on_tripwire(False, node.now)
     assert node.role.state is State.CANDIDATE
+
+
+def test_a_standby_whose_tail_was_lost_skips_ahead_until_it_holds_all_whatever_the_register_comes_to_say() -> None:
+    """What the register says may have been asked for by its primary when a former life acknowledged."""
+    node = starting(Cell(7, 5, A, mask(A)), node=B, lost_tail=True, lsn=40, epoch=5)
+    node.hears(State.PRIMARY, 5, 5, 100)
+    node.role.on_register(0, RegisterOutcome.VALUE, Cell(8, 5, A, mask(A, B)), node.now)
+    assert node.role.tail_suspect
+    node.role.on_whole_log(node.now)
+    assert not node.role.tail_suspect
 
 
 # --- restart --------------------------------------------------------------------------------------------------------
@@ -523,6 +533,16 @@ def test_primary_requires_acks_before_it_declares_the_standby_in_sync() -> None:
     node.wins(request)
     node.passes(1, hearing=(State.STANDBY, 5))
     assert (node.role.release, node.role.cause) == (Release.ACKED, Cause.CAUGHT_UP)
+
+
+def test_a_standby_is_declared_in_sync_only_once_it_knows_that_it_may_act_for_the_pair() -> None:
+    node = primary_solo()
+    node.hears(State.STANDBY, 5, 5, 11, in_doubt=True)
+    node.acked(11)
+    assert node.role.release is Release.ACKED
+    assert node.quiet()
+    node.hears(State.STANDBY, 5, 5, 11)
+    assert node.claims().desired[1:] == (5, A, mask(A, B))
 
 
 def test_standby_far_behind_is_not_waited_for() -> None:

@@ -134,6 +134,11 @@ FOUND = {
         ':30000000},"faults":[[27087546,"day_change",0,7000000,0,""],[52265920,"power",0,8000000,0,""],[21535'
         '773,"kill",1,20000000,57,"session logon sent"]]}'
     ),
+    "a standby with a new log was declared in sync and lost its primary before it knew that its log was whole": (
+        '{"seed":95496443,"options":{"sessions":1,"clients":3,"durability":1,"refuses_second":true,"watch":fa'
+        'lse,"order_every_ns":2000000,"flush_every_ns":1000000,"faults_end_ns":494746527,"resend_max_age_ns":'
+        '60000000000},"faults":[[1173162,"power",0,380457810,0,""],[413402553,"bit_flip",1,7000000,0,""]]}'
+    ),
 }
 
 
