@@ -90,8 +90,8 @@ cdef enum:
     MAX_EPOCHS = 1 << 16
     ENTRIES_PER_PAGE = PAGE_BYTES // 8
     PREPARE_STEP_BYTES = 1 << 20     # of a new segment, between two looks at what is to be flushed; and so much, with a
-    LEISURE_STEP_BYTES = 1 << 17     # pause behind it, while there is time: who shares a core with it waits for a step
-    LEISURE_NS = 5000000
+    LEISURE_STEP_BYTES = 1 << 15     # pause behind it, while there is time: who shares a core with it waits for a step
+    LEISURE_NS = 2000000
     WARM_BYTES = 1 << 18             # kept writable in front of the writer
     WARM_AFTER_FLUSH_BYTES = 1 << 14
     WARM_POSITIONS = 1 << 14         # LSNs, and
