@@ -68,17 +68,25 @@ def export_command(
     to_lsn: Annotated[int | None, typer.Option("--to", min=1, help="Last LSN.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A new file; default: standard output.")] = None,
 ) -> None:
-    """Every record as one line of JSON. Values of passwords (554, 925, 1402, 1404) and RawData (96) are masked."""
+    """Every record as one line of JSON. Values of passwords (554, 925, 1402, 1404) and RawData (96) are masked.
+
+    Of a damaged journal, what lies before the damage; the exit status is 1 then.
+    """
     with Journal.open(path, read_only=True) as journal:
         if output is None:
             for line in export(journal, from_lsn, to_lsn):
                 sys.stdout.buffer.write(line)
-            return
-        try:
-            with output.open("xb") as file:
-                file.writelines(export(journal, from_lsn, to_lsn))
-        except FileExistsError:
-            raise typer.BadParameter(f"{output} is there already: name a new file") from None
+            sys.stdout.flush()
+        else:
+            try:
+                with output.open("xb") as file:
+                    file.writelines(export(journal, from_lsn, to_lsn))
+            except FileExistsError:
+                raise typer.BadParameter(f"{output} is there already: name a new file") from None
+        damage = journal.recovery.damage
+    if damage is not None:
+        typer.echo(f"not everything was exported: {damage}", err=True)
+        raise typer.Exit(1)
 
 
 def _print_record(journal: Journal, lsn: int) -> None:

@@ -132,6 +132,17 @@ def test_verify_tells_of_damage_and_leaves_it(path):
     assert segment.read_bytes() == content
 
 
+def test_an_export_that_ends_at_damage_says_so_and_fails(path, tmp_path):
+    with Journal.open(path, read_only=True) as journal:
+        _, offset = journal.place_of(3)
+    with (path / f"{1:020d}.log").open("r+b") as segment:
+        segment.seek(offset + 50)
+        segment.write(b"\xff\xff")
+    assert "LSN 3 is damaged" in run("export", path, "--output", tmp_path / "out", code=1)
+    assert len((tmp_path / "out").read_bytes().splitlines()) == 2
+    assert "LSN 3 is damaged" in run("export", path, code=1)
+
+
 def test_verify_tells_of_a_torn_tail(path):
     with Journal.open(path, read_only=True) as journal:
         _, offset = journal.place_of(8)
