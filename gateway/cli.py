@@ -64,13 +64,21 @@ def build_app(wanted: str | None) -> typer.Typer:
 
 
 def main() -> None:
-    """Runs the command line; a GatewayError is one message and exit status 1."""
+    """Runs the command line; a GatewayError, or a file that cannot be had, is one message and exit status 1."""
     wanted = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), None)
     try:
         build_app(wanted)()
     except GatewayError as error:
-        print(f"gateway: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(_complain(str(error)))
+    except OSError as error:
+        if error.filename is None:  # not about a file: a mistake of ours
+            raise
+        sys.exit(_complain(f"{error.filename}: {error.strerror}"))
+
+
+def _complain(text: str) -> int:
+    print(f"gateway: {text}", file=sys.stderr)
+    return 1
 
 
 def _show_version(wanted: bool) -> None:

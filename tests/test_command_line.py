@@ -59,6 +59,14 @@ def test_an_error_is_one_message_and_no_traceback(tmp_path):
     assert "Traceback" not in result.stderr
 
 
+def test_a_file_that_cannot_be_had_is_one_message_and_no_traceback(tmp_path):
+    blocker = tmp_path / "file"
+    blocker.touch()
+    result = gateway("broker-sim", "--port", 0, "--ledger", blocker / "ledger")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"gateway: {blocker / 'ledger'}: Not a directory\n"
+
+
 @pytest.mark.parametrize("command", ["takeover", "switchover", "solo", "kill"])
 def test_an_operators_command_needs_a_node_that_exists(tmp_path, command):
     result = CliRunner().invoke(build_app(command), [command, "--config", str(tmp_path / "pair.toml"), "--node", "c"])

@@ -59,7 +59,10 @@ def assemble(config: Config, name: str) -> Assembly:
     """Opens the journal of node `name` (recovering it) and builds the node. Raises GatewayError: what cannot be had."""
     section = config.node[name]  # type: ignore[index]
     key = read_key(env=config.replication.key_env, file=config.replication.key_file)
-    section.data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        section.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GatewayError(f"node.{name}.data_dir: cannot make {section.data_dir}: {error.strerror}") from None
     journal = Journal.open(
         section.data_dir / "journal",
         node=INDEX[name],

@@ -73,6 +73,12 @@ def test_a_core_that_does_not_exist_is_named(world: World):
         NodeProcess(load_config(world.config), "a")
 
 
+def test_a_data_directory_that_cannot_be_made_is_named(world: World):
+    (world.directory / "node-a").write_bytes(b"")
+    with pytest.raises(GatewayError, match=r"node\.a\.data_dir: cannot make .*/node-a: File exists"):
+        build(world)
+
+
 def test_a_journal_in_use_is_refused(world: World):
     first = build(world)
     with pytest.raises(GatewayError, match="in use"):
