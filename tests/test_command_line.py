@@ -74,6 +74,22 @@ def test_an_operators_command_needs_a_node_that_exists(tmp_path, command):
     assert "a or b" in result.output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["set-seq"], "both"),
+        (["set-seq", "--next-out", "7"], "both"),
+        (["set-seq", "--next-out", "7", "--next-in", "0"], "greater than or equal to 1"),
+        (["logout", "--next-in", "7"], "for set-seq"),
+    ],
+)
+def test_the_numbers_of_a_session_are_set_both_or_none(tmp_path, arguments, complaint):
+    where = ["--config", str(tmp_path / "pair.toml"), "--node", "a"]
+    result = CliRunner().invoke(build_app("session"), ["session", "BROKER", *arguments, *where])
+    assert result.exit_code == 2
+    assert complaint in result.output
+
+
 def test_act_alone_wants_the_loss_accepted(tmp_path):
     result = CliRunner().invoke(build_app("act-alone"), ["act-alone", "--config", str(tmp_path), "--node", "a"])
     assert result.exit_code == 2

@@ -50,7 +50,7 @@ def switchover(config: ConfigOption, node: NodeOption) -> None:
 
 
 def solo(config: ConfigOption, node: NodeOption) -> None:
-    """Makes the primary NODE go on without its standby."""
+    """Makes the primary NODE go on without its standby, until that was stopped, or cut off, and is back."""
     _command(config, node, "solo")
 
 
@@ -72,13 +72,21 @@ def session(
     node: NodeOption,
     name: Annotated[str, typer.Argument(help="session")],
     command: Annotated[str, typer.Argument(help="logout, resume, reset, set-seq, send-doubted or give-up-doubted")],
-    next_out: Annotated[int, typer.Option(help="set-seq: our next MsgSeqNum")] = 0,
-    next_in: Annotated[int, typer.Option(help="set-seq: the MsgSeqNum we expect")] = 0,
+    next_out: Annotated[int | None, typer.Option(min=1, help="set-seq: our next MsgSeqNum")] = None,
+    next_in: Annotated[int | None, typer.Option(min=1, help="set-seq: the MsgSeqNum we expect")] = None,
 ) -> None:
     """Logs a session out or in, resets it, sets its MsgSeqNums, or settles its orders in doubt by hand.
 
+    set-seq: of a session that is logged out; both numbers are needed, `gateway status` shows those in force. NODE is
+    the primary.
+
     send-doubted: the counterparty has none of them, send them. give-up-doubted: do not; their clients are told UNKNOWN.
     """
+    numbers = (next_out, next_in)
+    if command == "set-seq" and None in numbers:
+        raise typer.BadParameter("set-seq: say both --next-out and --next-in; `gateway status` shows those in force")
+    if command != "set-seq" and numbers != (None, None):
+        raise typer.BadParameter(f"--next-out and --next-in are for set-seq, not for {command}")
     body = {"next_out": next_out, "next_in": next_in} if command == "set-seq" else None
     _command(config, node, f"sessions/{name}/{command}", body)
 

@@ -55,12 +55,10 @@ ROLE_COMMANDS = {
 # session_command of node.pxd.
 SESSION_COMMANDS = {"logout": 1, "resume": 2, "reset": 3, "set-seq": 4, "send-doubted": 5, "give-up-doubted": 6}
 COMMAND_ERRORS = {
-    -1: "this node is not standby (takeover) or not primary (session commands)",
-    -2: "this node is not primary, or the session is still connected: log it out first",
     -3: "the standby is not in sync",
     -4: "another change of role is under way",
-    -6: "the journal has no space now",
     -5: "this node hears its peer as primary: it is not dead",
+    -6: "the journal has no space now",
 }
 
 
@@ -342,12 +340,29 @@ class NodeProcess:
         status = await asyncio.wait_for(future, COMMAND_TIMEOUT_S)
         status = status - (1 << 32) if status >= 1 << 31 else status
         if status != 0:
-            raise CommandRefused(f"{name}: {COMMAND_ERRORS.get(status, f'refused ({status})')}")
+            state = self._assembly.node.status()
+            raise CommandRefused(f"{name}: {refusal_text(name, status, state['role'].lower(), state['primary'])}")
         return {"command": name, "accepted": True}
 
     def _take_step(self, index: int, step: Step) -> None:
         log.info("schedule", session=self._session_names[index], step=step.order.name.lower())
         self._assembly.reactor.command(ReactorCommand.SESSION, a=step.order, session=index, value_a=step.value)
+
+
+def refusal_text(command: str, status: int, role: str, primary: str | None) -> str:
+    """Why a node in `role` refused an operator's command, and what would serve instead."""
+    known = f"; the primary is node {primary}" if primary and role != "primary" else ""
+    if command == "takeover" and status == -1:
+        return f"this node is {role}, not standby"
+    if command == "act-alone" and status == -1:
+        return "this node is primary already"
+    if command == "takeover" and status == -3:
+        return "this node is not in sync and may lack records; if its peer is dead for good: `gateway act-alone`"
+    if command.endswith(": set-seq") and status == -2:
+        return "the session is connected: log it out first; and both numbers are needed, from 1"
+    if status in (-1, -2):
+        return f"this node is {role}, not primary{known}"
+    return COMMAND_ERRORS.get(status, f"refused ({status})")
 
 
 def unfit_text(note: Note, config: Config) -> str:
