@@ -34,6 +34,12 @@ def test_every_command_is_there_and_explains_itself(name):
     assert "Usage" in result.output
 
 
+@pytest.mark.parametrize("name", ["receiver", "drop-copy", "promote"])
+def test_help_says_what_a_receivers_name_is(name):
+    result = CliRunner().invoke(build_app(name), [name, "--help"])
+    assert "name of the receiver" in result.output
+
+
 def test_only_the_module_of_the_command_in_use_is_imported():
     code = "import sys; from gateway.cli import build_app; build_app('config'); print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

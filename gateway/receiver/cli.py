@@ -16,7 +16,7 @@ from gateway.receiver.promote import assess
 from gateway.receiver.promote import promote as make_journal
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="configuration file of the pair")]
-NameArgument = Annotated[str, typer.Argument(help="name of the [[receiver]]", show_default=False)]
+NameArgument = Annotated[str, typer.Argument(help="name of the receiver, as in the configuration", show_default=False)]
 
 
 def receiver(name: NameArgument, config: ConfigOption) -> None:
