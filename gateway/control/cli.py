@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -142,9 +143,21 @@ def _print(states: dict[str, Any]) -> None:
     for table in (sessions, receivers):
         if table.row_count:
             console.print(table)
-    for state in states.values():
+    for complaint in _complaints(states):
+        console.print(complaint, markup=False, highlight=False, soft_wrap=True)
+
+
+def _complaints(states: dict[str, Any]) -> Iterator[str]:
+    """What an operator must see to, a line each."""
+    for node, state in states.items():
         if "error" in state:
-            console.print(state["error"], markup=False, highlight=False, soft_wrap=True)
+            yield state["error"]
+            continue
+        for entry in state["sessions"]:
+            if why := entry.get("stopped_because"):
+                yield f"node {node}: session {entry['name']} stopped: {why}"
+    if not any(state.get("role") == "PRIMARY" for state in states.values()):
+        yield "no node that answers is primary: orders wait"
 
 
 def _table(*headings: str) -> Table:

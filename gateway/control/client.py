@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import aiohttp
@@ -53,9 +54,15 @@ class ControlClient:
             ) as response:
                 answer: dict[str, Any] = orjson.loads(await response.read())
         except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
-            raise ControlError(
-                f"node {node} at {section.control} does not answer: {error or type(error).__name__}"
-            ) from None
+            raise ControlError(f"node {node} at {section.control} does not answer: {_why(error)}") from None
         if "error" in answer:
             raise ControlError(f"node {node}: {answer['error']}")
         return answer
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError) and error.errno:
+        return os.strerror(error.errno)
+    if isinstance(error, TimeoutError):
+        return f"nothing came within {TIMEOUT_S:.0f} s"
+    return str(error) or type(error).__name__

@@ -41,6 +41,24 @@ DISCONNECT_REASONS = (
 )
 
 
+# stop_reason of session.pxd.
+STOP_REASONS = (
+    "",
+    "our MsgSeqNum is lower than the counterparty expects",
+    "the counterparty's MsgSeqNum is lower than we expect",
+    "by an operator",
+)
+
+
+def stop_text(note: Note) -> str | None:
+    """Why a session stopped, in words; None if the note says something else."""
+    if note.code != "session" or SESSION_EVENT_NAMES[note.a] != "STOPPED":
+        return None
+    text = note.text.decode("ascii", "replace")
+    reason = STOP_REASONS[note.b] if note.b < len(STOP_REASONS) else f"reason {note.b}"
+    return f"{reason} ({text})" if text else reason
+
+
 def log_note(note: Note, session_names: list[str]) -> None:
     """Writes one note as one line, at the level that fits it."""
     log = logger.bind(at=utc_text(note.wall_ns))

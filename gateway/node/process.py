@@ -32,7 +32,7 @@ from gateway.node.daychange import DayChange
 from gateway.node.incident import Incident, IncidentRecorder
 from gateway.node.latency import StageHistogram, read_stages
 from gateway.node.logons import Logons
-from gateway.node.notes import log_note
+from gateway.node.notes import log_note, stop_text
 from gateway.node.placement import check_core, freeze_memory, leave_core, take_core
 from gateway.node.registrar import Registrar
 from gateway.node.sessiontimes import Step
@@ -77,6 +77,7 @@ class NodeProcess:
         leave_core(cpu)
         self._assembly: Assembly = assemble(config, node)
         self._session_names = [session.name for session in config.session]
+        self._stops: dict[int, str] = {}  # why a session stopped, the latest time
         self._incidents = IncidentRecorder(node, self._session_names)
         reactor = self._assembly.reactor
         try:
@@ -120,6 +121,8 @@ class NodeProcess:
             "refused_connections": reactor.refused_connections,
             "refused_sessions": reactor.refused_sessions,
         }
+        for session in status["sessions"]:
+            session["stopped_because"] = self._stops.get(session["index"]) if session["state"] == "STOPPED" else None
         status["door"] = self._connections.counters()
         feeder = self._assembly.feeder
         names = [{"name": section.name, "kind": section.kind} for section in self._config.receiver]
@@ -282,6 +285,8 @@ class NodeProcess:
             self._spawn(self._logons.fill(note))
             return
         log_note(note, self._session_names)
+        if stopped := stop_text(note):
+            self._stops[note.session] = stopped
         if note.code == "unfit":
             self._failure = unfit_text(note, self._config)
             log.error("unfit", error=self._failure)

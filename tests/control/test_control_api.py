@@ -151,7 +151,9 @@ def test_a_refusal_comes_back_with_the_nodes_reason(make_place, node):
 
 def test_a_node_that_is_not_there_is_told_by_name_and_address(make_place):
     place = make_place()
-    with pytest.raises(ControlError, match=f"node b at {place.config.node['b'].control} does not answer"):
+    with pytest.raises(
+        ControlError, match=f"node b at {place.config.node['b'].control} does not answer: Connection refused$"
+    ):
         during(place, lambda client: client.status("b"))
 
 

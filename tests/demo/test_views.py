@@ -98,6 +98,15 @@ def test_the_status_command_says_in_full_why_a_node_does_not_answer(capsys, monk
     assert why in capsys.readouterr().out
 
 
+def test_the_status_command_says_why_a_session_stopped_and_that_nobody_is_primary(capsys):
+    standing = status("STANDBY")
+    standing["sessions"][0] |= {"state": "STOPPED", "stopped_because": "our MsgSeqNum is too low"}
+    control._print({"a": standing, "b": {"error": "node b does not answer"}})
+    text = capsys.readouterr().out
+    assert f"node a: session {standing['sessions'][0]['name']} stopped: our MsgSeqNum is too low\n" in text
+    assert "no node that answers is primary: orders wait\n" in text
+
+
 def test_the_plain_view_tells_each_tenth_once():
     console = Console(file=io.StringIO(), width=80)
     with PlainView(console, 100) as view:

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from gateway.native.node import NOTE_NAMES, SESSION_EVENT_NAMES, Note
 from gateway.native.role import Cause, RegisterOutcome, Release, State
-from gateway.node.notes import DROP_NAMES, log_note
+from gateway.node.notes import DROP_NAMES, log_note, stop_text
 
 SESSIONS = ["ONE", "TWO"]
 
@@ -29,6 +29,16 @@ def test_every_note_is_one_line(code: str):
 def test_every_session_event_is_one_line_with_the_sessions_name(event: str):
     (line,) = logged("session", session=1, a=SESSION_EVENT_NAMES.index(event), b=3, c=4)
     assert (line["event"], line["session"]) == (f"session_{event.lower()}", "TWO")
+
+
+def test_why_a_session_stopped_is_told_in_words():
+    stopped = SESSION_EVENT_NAMES.index("STOPPED")
+    why = "our MsgSeqNum is lower than the counterparty expects"
+    assert stop_text(Note("session", 0, stopped, 1, 51, 1, 2, b"expecting 51")) == f"{why} (expecting 51)"
+    assert stop_text(Note("session", 0, stopped, 1, 0, 1, 2, b"")) == why
+    assert stop_text(Note("session", 0, stopped, 9, 0, 1, 2, b"")) == "reason 9"
+    assert stop_text(Note("session", 0, SESSION_EVENT_NAMES.index("READY"), 1, 0, 1, 2, b"")) is None
+    assert stop_text(Note("suspected", 0, stopped, 1, 0, 1, 2, b"")) is None
 
 
 def test_an_answer_to_an_operator_is_not_a_line():
