@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gateway.client.errors import WaitTimeout
 from gateway.client.events import Event, Fate, Message
 from gateway.client.orderfile import FileOrder
-from gateway.client.submission import Outcome, describe_reason
+from gateway.client.submission import Outcome, describe_reason, explain_reason
 from gateway.client.sync import Client, SyncSubmission
 from gateway.native.clientwire import FateKind, OrderStatus
 
@@ -64,7 +64,7 @@ class OrderRun:
             return "not submitted"
         if submission.outcome is Outcome.REJECTED:
             reason = describe_reason(submission.reason or 0)
-            return f"refused by the gateway: {submission.text or reason} ({reason})"
+            return f"refused by the gateway: {submission.text or explain_reason(submission.reason or 0)} ({reason})"
         if self.ord_status in UNANSWERED:
             if self._told_before is not None:
                 return f"handed in before: {self._told_before.name.lower().replace('_', ' ')}"

@@ -17,13 +17,38 @@ class Outcome(Enum):
 
     PENDING = "pending"  # handed in, or waiting for a primary; no answer yet
     HELD = "held"  # in the gateway, without a number, until its session is ready; ACCEPTED or REJECTED follows
-    ACCEPTED = "accepted"  # in the log of the pair under MsgSeqNum `seq` of `generation`: it survives a takeover
+    # In the log of the pair under MsgSeqNum `seq` of `generation`: it survives a takeover. With an `order_status`, that
+    # is where an order of this ClOrdID has been before.
+    ACCEPTED = "accepted"
     REJECTED = "rejected"  # refused by the gateway, never sent; see `reason`
     UNKNOWN = "unknown"  # numbered before a takeover; whether the counterparty has it, only the counterparty can tell
     SENT = "sent"  # handed over without a promise: a message that opens nothing (status request, ...)
 
 
 _FINAL = frozenset({Outcome.ACCEPTED, Outcome.REJECTED, Outcome.UNKNOWN, Outcome.SENT})
+
+
+# What a reason means, where the node says no more.
+REASON_TEXTS = {
+    RejectReason.MALFORMED: "a field is not tag=value, is there twice, or its number is none or below 0",
+    RejectReason.FORBIDDEN_TAG: "a field of the header or trailer is in the body",
+    RejectReason.NO_CLORDID: "no ClOrdID of 1 to 64 characters",
+    RejectReason.UNKNOWN_SESSION: "no session that this client may use",
+    RejectReason.CLORDID_TAKEN: "another client of the session has used this ClOrdID",
+    RejectReason.NOT_READY: "its session is not ready, or was not for longer than hold_max_age",
+    RejectReason.HOLD_FULL: "too many orders wait for their session",
+    RejectReason.BACK_PRESSURE: "the journal, the standby or the counterparty does not keep up",
+    RejectReason.KILLED: "this client's kill switch is set",
+    RejectReason.MAX_ORDER_QTY: "OrderQty above the limit of this client",
+    RejectReason.MAX_NOTIONAL: "OrderQty times Price above the limit of this client",
+    RejectReason.THROTTLE: "more orders a second than the limit of this client",
+    RejectReason.TOO_LARGE: "the message is too large",
+    RejectReason.FORBIDDEN_MSG_TYPE: "of the session's own messages, or one that may trade past the limits",
+    RejectReason.MAX_OPEN_QTY: "the sum of open orders would be above the limit of this client",
+    RejectReason.PRICE_REQUIRED: "without a Price the limit on its value cannot be checked",
+    RejectReason.QUANTITY_REQUIRED: "without an OrderQty the limit on quantities cannot be checked",
+    RejectReason.CANCELED: "canceled while it was in doubt; the counterparty does not have it",
+}
 
 
 class Handle:
@@ -81,15 +106,20 @@ class Submission(Handle):
         self.generation = 0
         self.reason: RejectReason | int | None = None  # if REJECTED
         self.text = ""
-        self.order_status: OrderStatus | int | None = None  # if the gateway had it already: what it knows of the order
+        # If the gateway had this ClOrdID already, from an earlier hand-in of this order or from another order: what it
+        # knows of that one. Nothing was sent again.
+        self.order_status: OrderStatus | int | None = None
 
     def __repr__(self) -> str:
         """What it is and what is known of it."""
         parts = [f"{self.msg_type} {self.cl_ord_id!r} to {self.session}: {self.outcome.value}"]
         if self.seq:
             parts.append(f"seq {self.seq} of generation {self.generation}")
+        if self.order_status is not None:
+            status = self.order_status.name.lower() if isinstance(self.order_status, OrderStatus) else self.order_status
+            parts.append(f"which the gateway had already ({status})")
         if self.reason is not None:
-            parts.append(f"{describe_reason(self.reason)} {self.text}".rstrip())
+            parts.append(f"{describe_reason(self.reason)}: {self.text or explain_reason(self.reason)}".rstrip(": "))
         return f"<{type(self).__name__} {', '.join(parts)}>"
 
     def _decide(self, outcome: Outcome) -> None:
@@ -107,6 +137,10 @@ class CheckpointStore(Handle):
         super().__init__(frame)
         self.key = key
 
+    def __repr__(self) -> str:
+        """Its key, and whether it is stored."""
+        return f"<{type(self).__name__} {self.key!r}: {_progress(self)}>"
+
 
 class CheckpointFetch(Handle):
     """A question for a checkpoint; `value` is None if there is no such key."""
@@ -118,7 +152,22 @@ class CheckpointFetch(Handle):
         self.key = key
         self.value: bytes | None = None
 
+    def __repr__(self) -> str:
+        """Its key, and whether the answer is there."""
+        return f"<{type(self).__name__} {self.key!r}: {_progress(self)}>"
+
 
 def describe_reason(reason: RejectReason | int) -> str:
     """`max_order_qty` and the like; a number for a reason that this version does not know."""
     return reason.name.lower() if isinstance(reason, RejectReason) else f"reason {reason}"
+
+
+def explain_reason(reason: RejectReason | int) -> str:
+    """What a reason means; "" for one that this version does not know."""
+    return REASON_TEXTS.get(reason, "") if isinstance(reason, RejectReason) else ""
+
+
+def _progress(handle: Handle) -> str:
+    if handle.error is not None:
+        return "given up"
+    return "done" if handle.done else "pending"

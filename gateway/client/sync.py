@@ -155,9 +155,10 @@ class Client:
         """Hands in one message of MsgType (35) `msg_type` for `session` and returns its handle at once.
 
         `fields`: the body, as bytes ("tag=value<SOH>..."), a mapping, or pairs in order. ClOrdID (11) is among them, or
-        given as `cl_ord_id`, or made here; to hand in the same ClOrdID again never sends twice. For an `async` session
-        say `again` if it may have been handed in by an earlier life of this strategy. Blocks for at most
-        `timeout` seconds while `max_pending` submissions are without an outcome.
+        given as `cl_ord_id`, or made here. To hand in the same ClOrdID again never sends twice, whatever the fields:
+        the answer is that of the first, and `order_status` says what became of it. For an `async` session say `again`
+        if it may have been handed in by an earlier life of this strategy. Blocks for at most `timeout` seconds while
+        `max_pending` submissions are without an outcome.
 
         Raises BackPressure, InvalidRequest, UnknownSession, NotConnected (only for a session's name before the first
         connection), ClientClosed, LoginRefused.

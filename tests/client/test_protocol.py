@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from gateway.client.errors import BackPressure, InvalidRequest, NotConnected
+from gateway.client.errors import BackPressure, ClientClosed, InvalidRequest, NotConnected
 from gateway.client.events import Connected, Message
 from gateway.client.links import (
     BACKOFF_MAX_NS,
@@ -26,7 +26,7 @@ from gateway.client.links import (
     WishKind,
 )
 from gateway.client.protocol import ClientCore
-from gateway.client.submission import Outcome, Submission
+from gateway.client.submission import REASON_TEXTS, Outcome, Submission
 from gateway.native import clientwire as wire
 
 SESSION = 5
@@ -416,6 +416,32 @@ def test_positions_follow_a_session_that_is_numbered_differently_now() -> None:
     assert core.active is None  # the LOGIN named wrong positions: it must be said again
     assert core.positions == {1: (3, 9), 4: (0, 7)}
     assert core.session_index("X") == 4
+
+
+def test_an_order_that_the_gateway_had_already_is_shown_as_such() -> None:
+    core = connected()
+    submission = core.submit(NAME, "D", ORDER, "o")
+    core.on_bytes(0, wire.order_state(SESSION, 2, 8, wire.OrderStatus.FILLED, "o"), 0)
+    assert "accepted, seq 8 of generation 2, which the gateway had already (filled)" in repr(submission)
+
+
+@pytest.mark.parametrize("reason", wire.RejectReason)
+def test_a_refusal_without_a_text_is_explained(reason: wire.RejectReason) -> None:
+    core = connected()
+    submission = core.submit(NAME, "D", ORDER, "o")
+    core.on_bytes(0, wire.rejected(SESSION, reason, "o", ""), 0)
+    assert f"rejected, {reason.name.lower()}: {REASON_TEXTS[reason]}>" in repr(submission)
+
+
+def test_checkpoints_show_their_key_and_progress() -> None:
+    core = connected()
+    store, fetch = core.store(b"k", b"secret"), core.fetch(b"k")
+    assert repr(store) == "<CheckpointStore b'k': pending>"
+    assert repr(fetch) == "<CheckpointFetch b'k': pending>"
+    core.on_bytes(0, wire.checkpoint_stored(b"k"), 0)
+    core.close(ClientClosed("closed"))
+    assert repr(store) == "<CheckpointStore b'k': done>"
+    assert repr(fetch) == "<CheckpointFetch b'k': given up>"
 
 
 def test_an_unknown_fate_is_not_called_accepted() -> None:
