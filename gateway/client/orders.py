@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from operator import index
 from typing import ClassVar, Protocol
 
 from gateway.client.errors import InvalidRequest
@@ -93,10 +94,10 @@ class Order:
         ord_type = self.ord_type or _implied_type(self.price, self.stop_price)
         return _body(
             (1, self.account),
-            (55, self.symbol),
-            (54, self.side),
+            (55, _required(55, self.symbol)),
+            (54, _required(54, self.side)),
             (60, utc_timestamp(self.transact_time)),
-            (38, self.quantity),
+            (38, _required(38, self.quantity)),
             (40, ord_type),
             (44, self.price),
             (99, self.stop_price),
@@ -120,9 +121,9 @@ class Cancel:
     def body(self) -> bytes:
         """Fields as bytes, without ClOrdID."""
         return _body(
-            (41, self.orig_cl_ord_id),
-            (55, self.symbol),
-            (54, self.side),
+            (41, _required(41, self.orig_cl_ord_id)),
+            (55, _required(55, self.symbol)),
+            (54, _required(54, self.side)),
             (60, utc_timestamp(self.transact_time)),
             (38, self.quantity),
             *self.more,
@@ -148,11 +149,11 @@ class Replace:
     def body(self) -> bytes:
         """Fields as bytes, without ClOrdID."""
         return _body(
-            (41, self.orig_cl_ord_id),
-            (55, self.symbol),
-            (54, self.side),
+            (41, _required(41, self.orig_cl_ord_id)),
+            (55, _required(55, self.symbol)),
+            (54, _required(54, self.side)),
             (60, utc_timestamp(self.transact_time)),
-            (38, self.quantity),
+            (38, _required(38, self.quantity)),
             (40, self.ord_type or _implied_type(self.price, self.stop_price)),
             (44, self.price),
             (99, self.stop_price),
@@ -172,16 +173,19 @@ class StatusRequest:
 
     def body(self) -> bytes:
         """Fields as bytes, without ClOrdID."""
-        return _body((55, self.symbol), (54, self.side), *self.more)
+        return _body((55, _required(55, self.symbol)), (54, _required(54, self.side)), *self.more)
 
 
 def encode_fields(fields: Fields) -> bytes:
     """Fields as "tag=value<SOH>...": bytes as they are, a mapping or pairs in their order.
 
-    Raises InvalidRequest if a value is empty, holds SOH, is not ASCII, or is a float that is not finite.
+    Raises InvalidRequest if a value is empty, holds SOH, is not ASCII, or is a float that is not finite; or if `fields`
+    or one of them is of another kind.
     """
     if isinstance(fields, bytes):
         return fields
+    if isinstance(fields, str):
+        raise InvalidRequest("the fields are text: give bytes, a mapping or (tag, value) pairs")
     pairs = fields.items() if isinstance(fields, Mapping) else fields
     return _body(*pairs)
 
@@ -216,8 +220,17 @@ def _implied_type(price: Value | None, stop_price: Value | None) -> OrdType:
     return OrdType.LIMIT if stop_price is None else OrdType.STOP_LIMIT
 
 
+def _required(tag: int, value: Value | None) -> Value:
+    if value is None:
+        raise InvalidRequest(f"field {tag} is None, and required")
+    return value
+
+
 def _body(*pairs: tuple[int, Value | None]) -> bytes:
-    return b"".join([b"%d=%b\x01" % (tag, _value(tag, value)) for tag, value in pairs if value is not None])
+    try:
+        return b"".join([b"%d=%b\x01" % (tag, _value(tag, value)) for tag, value in pairs if value is not None])
+    except TypeError:
+        raise InvalidRequest(f"a tag must be an int, found {[tag for tag, _ in pairs]!r}") from None
 
 
 def _value(tag: int, value: Value) -> bytes:
@@ -242,7 +255,12 @@ def _number(tag: int, value: int | float | Decimal) -> str:
         return "Y" if value else "N"
     if isinstance(value, int):
         return str(value)
-    number = value if isinstance(value, Decimal) else Decimal(repr(value))
+    if not isinstance(value, float | Decimal):
+        try:
+            return str(index(value))  # an integer of another kind, such as numpy's
+        except TypeError:
+            raise InvalidRequest(f"field {tag} must be text, bytes or a number, found {value!r}") from None
+    number = value if isinstance(value, Decimal) else Decimal(float.__repr__(value))
     if not number.is_finite():
         raise InvalidRequest(f"field {tag} must be a finite number, found {value!r}")
     return f"{number:f}"

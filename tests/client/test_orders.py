@@ -63,6 +63,52 @@ def test_values_that_fix_cannot_carry_are_refused(value: Any, complaint: str) ->
         encode_fields([(58, value)])
 
 
+def test_numbers_of_a_library_are_numbers() -> None:
+    class Float(float):
+        def __repr__(self) -> str:
+            return f"library.Float({float(self)})"
+
+    class Integer:
+        def __index__(self) -> int:
+            return 7
+
+    assert encode_fields([(44, Float(1.5)), (38, Integer())]) == b"44=1.5\x0138=7\x01"  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ("55=A\x01", "the fields are text: give bytes"),
+        ([("55", "A")], "a tag must be an int, found \\['55'\\]"),
+        ({38: [1]}, "field 38 must be text, bytes or a number, found \\[1\\]"),
+    ],
+)
+def test_fields_of_another_kind_are_refused(fields: Any, complaint: str) -> None:
+    with pytest.raises(InvalidRequest, match=complaint):
+        encode_fields(fields)
+
+
+@pytest.mark.parametrize(
+    ("kind", "without", "tag"),
+    [
+        (Order, "symbol", 55),
+        (Order, "side", 54),
+        (Order, "quantity", 38),
+        (Cancel, "orig_cl_ord_id", 41),
+        (Replace, "quantity", 38),
+        (StatusRequest, "side", 54),
+    ],
+)
+def test_what_an_order_needs_is_not_left_out_when_it_is_none(kind: Any, without: str, tag: int) -> None:
+    values: dict[str, Any] = {"symbol": "A", "side": Side.BUY}
+    if kind in (Order, Replace):
+        values["quantity"] = 1
+    if kind in (Cancel, Replace):
+        values["orig_cl_ord_id"] = "o"
+    with pytest.raises(InvalidRequest, match=f"field {tag} is None, and required"):
+        kind(**{**values, without: None}).body()
+
+
 def test_data_fields_are_taken_by_their_length() -> None:
     pairs = [(58, b"x"), (95, b"3"), (96, b"a\x01b"), (10, b"000")]
     assert split_fields(encode_fields(pairs)) == pairs
