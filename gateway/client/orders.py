@@ -197,9 +197,12 @@ def utc_timestamp(time_ns: int | None = None) -> str:
 
 
 def cl_ord_id_prefix(client: str, start_ns: int) -> str:
-    """Start of a client's ClOrdIDs, different at each start (to the millisecond); short, for brokers limit it."""
+    """Start of a client's ClOrdIDs, different at each start (to the microsecond); short, for brokers limit it.
+
+    Two clients of one name that began with the same would each be told that the gateway had its order already.
+    """
     name = client if len(client) <= MAX_NAME_IN_ID else f"{client[:8]}{_base36(zlib.crc32(client.encode()))}"
-    return f"{name}-{_base36(start_ns // 1_000_000)}-"
+    return f"{name}-{_base36(start_ns // 1_000)}-"
 
 
 _last_second: tuple[int, str] = (-1, "")
