@@ -265,9 +265,11 @@ class AsyncClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Closes; without an exception, the last event that was taken counts as dealt with."""
-        if kind is None:
-            self._note_taken()
-        await self.close()
+        try:
+            if kind is None:
+                self._note_taken()
+        finally:
+            await self.close()
 
     def __repr__(self) -> str:
         """Without the token."""

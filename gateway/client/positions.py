@@ -53,7 +53,9 @@ class PositionFile:
             raise
 
     def note(self, session: str, index: int, generation: int, seq: int) -> None:
-        """The strategy is done with message `seq` of `generation` of this session."""
+        """The strategy is done with message `seq` of `generation` of this session. Raises PositionsDamaged."""
+        if self._map.closed:
+            raise PositionsDamaged(f"{self.path}: was closed before the client that uses it")
         at = self._entries.get(session)
         if at is None:
             at = self._add(session)

@@ -122,7 +122,12 @@ class ClientCore:
             wire.CheckpointStored: self._on_stored,
             wire.CheckpointValue: self._on_value,
         }
-        wire.login(name, token)  # complains now about a name that no LOGIN can carry
+        try:
+            wire.login(name, token)  # complains now about a name that no LOGIN can carry
+        except wire.FrameError as error:
+            raise InvalidRequest(str(error)) from None
+        if not name:
+            raise InvalidRequest("no client is named: give its name in the gateway's configuration")
 
     def __repr__(self) -> str:
         """Without the token."""
@@ -319,6 +324,8 @@ class ClientCore:
 
     def describe(self) -> str:
         """State of each connection in words, for errors and logs."""
+        if self.closed:
+            return "closed"
         return "; ".join(
             f"{link.address} {link.phase.value}" + (f" ({link.trouble})" if link.trouble else "") for link in self.links
         )

@@ -60,6 +60,13 @@ def test_two_processes_cannot_share_a_file(tmp_path: Path) -> None:
         PositionFile(tmp_path / "file")
 
 
+def test_a_file_that_was_closed_too_early_is_named(tmp_path: Path) -> None:
+    file = PositionFile(tmp_path / "positions")
+    file.close()
+    with pytest.raises(PositionsDamaged, match="positions: was closed before the client that uses it"):
+        file.note("A", 0, 0, 1)
+
+
 @pytest.mark.parametrize("content", [b"x", b"x" * 49216])
 def test_another_file_is_not_touched(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "file"

@@ -480,6 +480,18 @@ def test_limits_must_be_positive(options: Any) -> None:
         fresh(**options)
 
 
+@pytest.mark.parametrize("name", ["", "m\u00f6mentum"])
+def test_a_name_that_no_login_can_carry_is_refused(name: str) -> None:
+    with pytest.raises(InvalidRequest, match="client"):
+        ClientCore(name, b"", ["a"])
+
+
+def test_a_closed_client_is_shown_as_closed() -> None:
+    core = connected()
+    core.close(ClientClosed("closed"))
+    assert repr(core).endswith(" closed>")
+
+
 @given(st.lists(st.binary(max_size=60), max_size=5))
 def test_noise_on_a_connection_never_escapes(chunks: list[bytes]) -> None:
     core = connected()

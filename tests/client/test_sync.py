@@ -21,6 +21,7 @@ from gateway.client import (
     Order,
     Outcome,
     PositionFile,
+    PositionsDamaged,
     RejectReason,
     Side,
     UnknownSession,
@@ -162,6 +163,17 @@ def test_a_message_that_made_the_strategy_fail_comes_again(pair: ThreadedPair, t
         fail(file)
     with PositionFile(tmp_path / "positions") as file, connect(pair, positions=file) as client:
         assert next_message(client).seq == 1
+
+
+def test_a_client_closes_though_its_positions_file_was_closed_before_it(pair: ThreadedPair, tmp_path: Path) -> None:
+    positions = PositionFile(tmp_path / "positions")
+    pair.do(pair.a.deliver, REPORT % b"x")
+    client = connect(pair, positions=positions)
+    next_message(client)
+    positions.close()
+    with pytest.raises(PositionsDamaged, match="was closed before"):
+        client.__exit__(None, None, None)
+    assert not client._thread.is_alive()
 
 
 def test_from_now_reads_nothing_old_and_skips_nothing_later(pair: ThreadedPair) -> None:
