@@ -13,6 +13,7 @@ from gateway.register.base import EMPTY
 
 log = structlog.get_logger("register")
 
+TOLD_AGAIN_S = 10.0  # a register that cannot be reached is asked ten times a second
 NOT_ASKED = 0  # id of what the register tells by itself; requests have others
 
 # (request id, outcome, value) -> None
@@ -26,6 +27,9 @@ class Registrar:
         self._register = register
         self._answer = answer
         self._tasks: set[asyncio.Task[None]] = set()
+        self._complaint = ""  # of the latest request that failed; "" when one has succeeded since
+        self._complaints = 0  # since the latest line
+        self._told_at = 0.0
         news = register.watch()
         if news is not None:
             self._start(self._follow(news))
@@ -52,6 +56,18 @@ class Registrar:
 
     async def _carry_out(self, request: Request) -> None:
         outcome = await perform(self._register, request)
-        if outcome.error is not None:
-            log.error("register_failed", request=request.id, error=str(outcome.error))
+        self._tell(str(outcome.error) if outcome.error is not None else "")
         self._answer(request.id, outcome.kind, outcome.value or EMPTY)
+
+    def _tell(self, complaint: str) -> None:
+        """A line for each new complaint, for the same one now and then, and for the end of it."""
+        now = asyncio.get_running_loop().time()
+        self._complaints += 1
+        if complaint and (complaint != self._complaint or now - self._told_at >= TOLD_AGAIN_S):
+            log.error("register_failed", error=complaint, requests=self._complaints)
+            self._told_at, self._complaints = now, 0
+        elif self._complaint and not complaint:
+            log.info("register_answers")
+        if not complaint:
+            self._complaints = 0
+        self._complaint = complaint

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.native.role import RegisterOutcome, RegisterValue, Request, RequestKind
 from gateway.node.registrar import Registrar
@@ -99,6 +100,32 @@ def test_a_register_that_fails_is_an_unknown_outcome(error: Exception):
 
     _, answers = play(scene)
     assert answers == [(7, RegisterOutcome.UNKNOWN, EMPTY), (8, RegisterOutcome.UNKNOWN, EMPTY)]
+
+
+def test_a_register_that_stays_away_is_told_once_and_its_return_too(monkeypatch: pytest.MonkeyPatch):
+    async def scene(registrar, register):
+        for number in range(1, 21):
+            registrar.submit(request(number))
+            await turns()
+            answer = register.asked[-1][1]
+            if number == 20:
+                answer.set_result(HELD)
+            else:
+                answer.set_exception(RegisterUnavailable("gone" if number < 10 else "gone again"))
+            await turns()
+
+    with capture_logs() as lines:
+        play(scene)
+    told = [(line["event"], line.get("error"), line.get("requests")) for line in lines]
+    assert told == [
+        ("register_failed", "gone", 1),
+        ("register_failed", "gone again", 9),
+        ("register_answers", None, None),
+    ]
+    monkeypatch.setattr("gateway.node.registrar.TOLD_AGAIN_S", 0.0)
+    with capture_logs() as lines:
+        play(scene)
+    assert len(lines) == 20
 
 
 def test_requests_overtake_each_other_and_keep_their_numbers():
