@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -12,7 +13,7 @@ from gateway.node.incident import utc_text
 
 logger = structlog.get_logger("node")
 
-WARNINGS = frozenset({"suspected", "truncation", "journal_full", "replication_stalled", "skipped_ahead", "turned_away"})
+WARNINGS = frozenset({"suspected", "truncation", "journal_full", "replication_stalled", "turned_away"})
 SESSION_WARNINGS = frozenset({"GAP", "REJECT_SENT", "REJECT_RECEIVED", "GARBLED", "DISCONNECTED"})
 # Values of SESSION_EVENT arguments that an operator can use, by event.
 EVENT_ARGUMENTS = {
@@ -59,7 +60,18 @@ def stop_text(note: Note) -> str | None:
     return f"{reason} ({text})" if text else reason
 
 
-def log_note(note: Note, session_names: list[str]) -> None:
+# What b and c of a note are, by code; of others they are "lsn" and "value". An empty name: nothing for people.
+NOTE_ARGUMENTS = {
+    "suspected": ("", ""),
+    "register_won": ("", ""),
+    "stopped": ("", ""),
+    "promoted": ("lsn", "epoch"),
+    "following": ("lsn", "epoch"),
+    "replication_stalled": ("lsn", "acknowledged"),
+}
+
+
+def log_note(note: Note, session_names: list[str], client_names: Sequence[str] = ()) -> None:
     """Writes one note as one line, at the level that fits it."""
     log = logger.bind(at=utc_text(note.wall_ns))
     if note.code == "role":
@@ -72,11 +84,12 @@ def log_note(note: Note, session_names: list[str]) -> None:
         )
     elif note.code == "session":
         _log_session(log, note, session_names)
-    elif note.code in {"connecting", "connected", "disconnected", "first_order", "skipped_ahead", "turned_away"}:
+    elif note.code in {"connecting", "connected", "disconnected", "first_order", "turned_away"}:
         write = log.warning if note.code in WARNINGS else log.info
         write(note.code, session=session_names[note.session], endpoint=note.a)
-    elif note.code == "in_doubt":
-        log.warning("in_doubt", session=session_names[note.session], asked=note.a)
+    elif note.code in {"in_doubt", "skipped_ahead"}:
+        values = {"asked": note.a} if note.code == "in_doubt" else {"first_skipped": note.b, "next_out": note.c}
+        log.warning(note.code, session=session_names[note.session], **values)
     elif note.code == "datagrams_dropped":
         _log_dropped(log, note)
     elif note.code == "not_passed_on" or (note.code == "truncation" and note.a):
@@ -86,14 +99,23 @@ def log_note(note: Note, session_names: list[str]) -> None:
     elif note.code == "reconciled":
         log.warning("reconciled", settled=note.b)
     elif note.code == "client":
-        log.info(("client_gone", "client_logged_in", "client_refused")[note.a], client=note.b)
+        _log_client(log, note, client_names)
     elif note.code in {"tripwire", "peer"}:
         log.info(f"{note.code}_{'up' if note.a else 'down'}")
     elif note.code == "register":
         log.info("register", outcome=RegisterOutcome(note.a).name, version=note.b)
     elif note.code != "command_done":
         write = log.warning if note.code in WARNINGS else log.info
-        write(note.code, lsn=note.b, value=note.c)
+        named = zip(NOTE_ARGUMENTS.get(note.code, ("lsn", "value")), (note.b, note.c), strict=True)
+        write(note.code, **{name: value for name, value in named if name})
+
+
+def _log_client(log: Any, note: Note, client_names: Sequence[str]) -> None:
+    if note.a == 2:
+        log.warning("client_refused", reason="unknown client or wrong token, or this node stops")
+        return
+    name = client_names[note.b - 1] if 0 < note.b <= len(client_names) else note.b
+    log.info(("client_gone", "client_logged_in")[note.a], client=name)
 
 
 def _log_failure(log: Any, note: Note, session_names: list[str]) -> None:

@@ -77,6 +77,7 @@ class NodeProcess:
         leave_core(cpu)
         self._assembly: Assembly = assemble(config, node)
         self._session_names = [session.name for session in config.session]
+        self._client_names = [client.name for client in config.client]
         self._stops: dict[int, str] = {}  # why a session stopped, the latest time
         self._incidents = IncidentRecorder(node, self._session_names)
         reactor = self._assembly.reactor
@@ -284,7 +285,7 @@ class NodeProcess:
         if note.code == "fill_logon":
             self._spawn(self._logons.fill(note))
             return
-        log_note(note, self._session_names)
+        log_note(note, self._session_names, self._client_names)
         if stopped := stop_text(note):
             self._stops[note.session] = stopped
         if note.code == "unfit":

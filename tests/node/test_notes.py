@@ -10,11 +10,12 @@ from gateway.native.role import Cause, RegisterOutcome, Release, State
 from gateway.node.notes import DROP_NAMES, log_note, stop_text
 
 SESSIONS = ["ONE", "TWO"]
+CLIENTS = ["alpha", "beta"]
 
 
 def logged(code: str, *, session: int = 0, a: int = 0, b: int = 0, c: int = 0, text: bytes = b"") -> list[dict]:
     with capture_logs() as lines:
-        log_note(Note(code, session, a, b, c, 1, 2, text), SESSIONS)
+        log_note(Note(code, session, a, b, c, 1, 2, text), SESSIONS, CLIENTS)
     return lines
 
 
@@ -103,6 +104,29 @@ def test_clients_come_are_refused_and_go():
         "client_logged_in",
         "client_refused",
     ]
+
+
+def test_clients_are_named_and_one_that_is_refused_is_a_warning():
+    assert [logged("client", a=1, b=b)[0]["client"] for b in (1, 2, 3)] == ["alpha", "beta", 3]
+    (line,) = logged("client", a=2)
+    assert (line["log_level"], line["reason"]) == ("warning", "unknown client or wrong token, or this node stops")
+
+
+def test_numbers_that_are_skipped_are_told():
+    (line,) = logged("skipped_ahead", session=1, b=7, c=1007)
+    assert (line["session"], line["first_skipped"], line["next_out"]) == ("TWO", 7, 1007)
+
+
+@pytest.mark.parametrize("code", ["suspected", "register_won", "stopped"])
+def test_a_moment_has_no_numbers(code: str):
+    (line,) = logged(code, b=73723708194472)
+    assert set(line) == {"event", "log_level", "at"}
+
+
+@pytest.mark.parametrize("code", ["promoted", "following"])
+def test_an_epoch_is_called_so(code: str):
+    (line,) = logged(code, b=117, c=2)
+    assert (line["lsn"], line["epoch"]) == (117, 2)
 
 
 def test_a_line_says_when_it_happened():
