@@ -19,6 +19,7 @@ from gateway.client.address import Address, format_address, parse_places
 from gateway.client.aioshared import SharedTransport, open_shared
 from gateway.client.errors import BackPressure, ClientClosed, NotConnected, WaitTimeout
 from gateway.client.events import Event, Message
+from gateway.client.forks import FORKED, watch_forks
 from gateway.client.links import Phase, WishKind
 from gateway.client.orders import Fields, Request, cl_ord_id_prefix, encode_fields
 from gateway.client.positions import PositionFile
@@ -122,6 +123,7 @@ class AsyncClient:
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: set[asyncio.Future[None]] = set()
         self._paused: set[int] = set()
+        watch_forks(self)
 
     async def open(self) -> None:
         """Starts to connect and waits for a primary as `connect_timeout` says. `async with` does it."""
@@ -281,7 +283,7 @@ class AsyncClient:
         if self._core.failure is not None:
             raise self._core.failure
         if self._core.closed:
-            raise ClientClosed("this client is closed")
+            raise ClientClosed(FORKED if self._core.forked else "this client is closed")
 
     async def _wait_until(self, ready: Callable[[], bool], timeout: float | None, complaint: str) -> None:
         try:
@@ -305,6 +307,11 @@ class AsyncClient:
             hint = "; take the events first: the client reads no further" if self._paused else ""
             complaint = f"{self._core.pending} submissions have had no outcome for {timeout} s"
             raise BackPressure(f"{complaint} ({unread} events unread{hint}); {self._core.describe()}") from None
+
+    def _leave_to_parent(self) -> None:
+        if not self._core.closed:
+            self._taken = self._file = None
+            self._core.leave(ClientClosed(FORKED))
 
     def _note_taken(self) -> None:
         taken, self._taken = self._taken, None

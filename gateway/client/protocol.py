@@ -92,6 +92,7 @@ class ClientCore:
         self.counters = Counters()
         self.failure: LoginRefused | None = None
         self.closed = False
+        self.forked = False  # closed since this process is a fork of the client's
         self._token = token
         self._from_now = from_now
         self._max_pending = max_pending
@@ -263,14 +264,21 @@ class ClientCore:
         """Gives up: handles without an answer get `error`, which decides nothing about the orders behind them."""
         self.closed = True
         self.active = None
-        handles: list[Handle] = [*self._pending.values(), *self._unpromised]
+        handles = self._handles()
         for queues in (self._stores, self._fetches):
-            handles += [handle for queue in queues.values() for handle in queue]
             queues.clear()
         self._pending.clear()
         self._unpromised.clear()
         for handle in handles:
             handle._give_up(error)
+
+    def leave(self, error: Exception) -> None:
+        """Closes without a word to anybody: in a forked process, where all of this is the parent's."""
+        for handle in self._handles():
+            handle._callbacks = None
+        self.forked = True
+        self.events.clear()
+        self.close(error)
 
     # --- outputs ------------------------------------------------------------------------------------------------------
 
@@ -348,6 +356,13 @@ class ClientCore:
             named = set(self.positions)
             places += [(i, 0, wire.FROM_NOW) for i in range(MAX_SESSIONS_FROM_NOW) if i not in named]
         return places
+
+    def _handles(self) -> list[Handle]:
+        """Everything without an answer."""
+        handles: list[Handle] = [*self._pending.values(), *self._unpromised]
+        for queues in (self._stores, self._fetches):
+            handles += [handle for queue in queues.values() for handle in queue]
+        return handles
 
     # --- helpers: frames ----------------------------------------------------------------------------------------------
 

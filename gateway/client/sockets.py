@@ -149,6 +149,17 @@ class Sockets:
         os.close(self._wake_read)
         os.close(self._wake_write)
 
+    def leave(self) -> None:
+        """Closes a forked process's copies. Nothing is unregistered: the poll set is the parent's too."""
+        for node, connection in enumerate(self._sockets):
+            if connection is not None:
+                connection.close()
+            self._sockets[node] = None
+        self._selector.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+        self._wake_read = self._wake_write = -1
+
     def _connected(self, node: int, connection: _Connection) -> Happened:
         self._connecting[node] = False
         if isinstance(connection, SharedConnection):

@@ -18,6 +18,7 @@ from typing import Any, cast
 from gateway.client.address import Address, format_address, parse_places, resolve
 from gateway.client.errors import BackPressure, ClientClosed, NotConnected, WaitTimeout
 from gateway.client.events import Event, Message
+from gateway.client.forks import FORKED, watch_forks
 from gateway.client.links import Phase, WishKind
 from gateway.client.orders import Fields, Request, cl_ord_id_prefix, encode_fields
 from gateway.client.positions import PositionFile
@@ -40,6 +41,7 @@ class _Waits(Handle):
     def wait(self, timeout: float | None = None) -> Any:
         """Waits for the answer, at most `timeout` seconds, and returns the handle.
 
+        Where nobody takes the events, no answer is read any more once `max_events` of them wait.
         Raises WaitTimeout (the answer may still come), or what made an answer impossible (ClientClosed, LoginRefused).
         """
         self._client._wait_for(self, timeout)
@@ -72,7 +74,7 @@ class SyncCheckpointFetch(_Waits, CheckpointFetch):
 
 
 class Client:
-    """A strategy's connection to the pair; blocking; usable from several threads.
+    """A strategy's connection to the pair; blocking; usable from several threads, not from a forked process.
 
     Args:
         nodes: "host:port,host:port" or a sequence of addresses: all nodes of the pair, in any order.
@@ -131,6 +133,7 @@ class Client:
         self._changed = threading.Condition(self._lock)
         self._waiting = 0  # threads in _changed
         self._sockets = Sockets([resolve(place) for place in places])
+        watch_forks(self)
         self._thread = threading.Thread(target=self._run, name=f"gateway-client-{name}", daemon=True)
         self._thread.start()
         if connect_timeout is not None:
@@ -300,7 +303,7 @@ class Client:
         if self._core.failure is not None:
             raise self._core.failure
         if self._core.closed:
-            raise ClientClosed("this client is closed")
+            raise ClientClosed(FORKED if self._core.forked else "this client is closed")
 
     def _wait_until(self, ready: Callable[[], bool], timeout: float | None, complaint: str) -> None:
         end = None if timeout is None else time.monotonic() + timeout
@@ -340,7 +343,8 @@ class Client:
         with self._lock:
             Handle.add_done_callback(handle, lambda _: gate.release())
         if not gate.acquire(timeout=-1 if timeout is None else max(timeout, 0)):
-            raise WaitTimeout(f"no answer to {handle!r} within {timeout} s; {self._core.describe()}")
+            hint = " take the events first: the client reads no further;" if self._sockets.paused else ""
+            raise WaitTimeout(f"no answer to {handle!r} within {timeout} s;{hint} {self._core.describe()}")
 
     def _note_taken(self) -> None:
         taken, self._taken = self._taken, None
@@ -351,6 +355,16 @@ class Client:
         active = self._core.active
         if active is not None:
             self._sockets.write(active.index, self._core.take_output(active.index))
+
+    def _leave_to_parent(self) -> None:
+        if self._core.closed:
+            return
+        self._lock = threading.RLock()  # who held the old one is not in this process
+        self._changed = threading.Condition(self._lock)
+        self._waiting = 0
+        self._taken = self._file = None
+        self._sockets.leave()
+        self._core.leave(ClientClosed(FORKED))
 
     # --- helpers: the I/O thread --------------------------------------------------------------------------------------
 

@@ -492,6 +492,17 @@ def test_a_closed_client_is_shown_as_closed() -> None:
     assert repr(core).endswith(" closed>")
 
 
+def test_a_client_left_to_the_parent_process_calls_nobody() -> None:
+    core = connected()
+    called: list[Submission] = []
+    submission = core.submit(NAME, "D", ORDER, "o")
+    submission.add_done_callback(called.append)
+    core.leave(ClientClosed("forked"))
+    assert (submission.done, str(submission.error), called) == (True, "forked", [])
+    assert core.closed
+    assert not core.events
+
+
 @given(st.lists(st.binary(max_size=60), max_size=5))
 def test_noise_on_a_connection_never_escapes(chunks: list[bytes]) -> None:
     core = connected()

@@ -1,6 +1,8 @@
 """The blocking client against fake nodes: submissions, failover, resume, back-pressure, refusal."""
 
+import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Never
 
@@ -370,6 +372,53 @@ def test_a_callback_may_submit(pair: ThreadedPair) -> None:
         first.add_done_callback(lambda _: second.append(client.send(SESSION_NAME, ORDER)))
         wait_for(lambda: second, "the callback has sent")
         assert second[0].wait(PATIENCE_S).outcome is Outcome.ACCEPTED
+
+
+def in_a_fork(act: Callable[[], Any]) -> str:
+    """What `act` raised in a forked process, or what it gave."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            told = repr(act())
+        except BaseException as error:
+            told = repr(error)
+        finally:
+            os.write(write, told.encode())
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(write)
+    with os.fdopen(read) as answer:
+        return answer.read()
+
+
+@pytest.mark.parametrize("lock_is_held", [False, True])
+def test_a_forked_process_leaves_the_client_to_its_parent(
+    pair: ThreadedPair, tmp_path: Path, lock_is_held: bool
+) -> None:
+    held, let_go = threading.Event(), threading.Event()
+
+    def hold(client: Client) -> None:
+        with client._lock:
+            held.set()
+            let_go.wait(PATIENCE_S)
+
+    with PositionFile(tmp_path / "positions") as positions, connect(pair, positions=positions) as client:
+        pair.a.mute = True
+        waiting = client.submit(SESSION_NAME, "D", b"55=A\x01", "o1")
+        wait_for(lambda: pair.pair.submissions, "the order has come")
+        if lock_is_held:
+            threading.Thread(target=hold, args=[client]).start()
+            assert held.wait(PATIENCE_S)
+        for act in (lambda: client.send(SESSION_NAME, ORDER), client.next, waiting.wait):
+            assert "make a new one here" in in_a_fork(act)
+        assert in_a_fork(client.close) == "None"
+        let_go.set()
+        assert not waiting.done
+        pair.do(pair.a.say, wire.accepted(SESSION, 0, 1, "o1"))
+        assert waiting.wait(PATIENCE_S).outcome is Outcome.ACCEPTED
+        assert client.connected
+        assert [frame.fields for frame in pair.pair.submissions] == [b"11=o1\x0155=A\x01"]
 
 
 def test_the_token_is_in_no_repr(pair: ThreadedPair) -> None:

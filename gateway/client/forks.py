@@ -1,0 +1,35 @@
+"""What a process that was forked must not do: go on with the clients of its parent.
+
+They share sockets and ClOrdIDs, and only the parent has the I/O thread: what both send under one ClOrdID is sent once.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Protocol
+from weakref import WeakSet
+
+FORKED = "this client is that of the process this one was forked from: make a new one here"
+
+
+class Forkable(Protocol):
+    """A client that can be left to the parent."""
+
+    def _leave_to_parent(self) -> None:
+        """In the child: closes what is the child's own, and touches nothing that the parent uses."""
+
+
+_clients: WeakSet[Forkable] = WeakSet()
+
+
+def watch_forks(client: Forkable) -> None:
+    """From now on `client` is left to the parent in each process that is forked."""
+    _clients.add(client)
+
+
+def _after_fork() -> None:
+    for client in list(_clients):
+        client._leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_after_fork)
