@@ -5,7 +5,7 @@ what was not answered (the gateway never sends a ClOrdID twice), and go on readi
 
     from gateway.client import Client, Message, Order, Side
 
-    with Client("127.0.0.1:7001,127.0.0.1:7002", "alpha", token) as client:
+    with Client("127.0.0.1:7003,127.0.0.1:7013", "alpha", token) as client:
         submission = client.send("BROKER", Order(symbol="AAPL", side=Side.BUY, quantity=100, price="190.25"))
         submission.wait(timeout=5)
         print(submission)  # <SyncSubmission D 'alpha-...' to BROKER: accepted, seq 42 of generation 0>

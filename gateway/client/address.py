@@ -37,7 +37,7 @@ def parse_address(address: str | tuple[str, int]) -> tuple[str, int]:
     host, colon, text = address.strip().rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not host or not text.isdigit() or not 0 < int(text) < 65536:
-        raise InvalidRequest(f"node {address!r} is not host:port, e.g. 127.0.0.1:7001, nor {SHARED}path")
+        raise InvalidRequest(f"node {address!r} is not host:port, e.g. 127.0.0.1:7003, nor {SHARED}path")
     return host, int(text)
 
 

@@ -80,7 +80,7 @@ class AsyncClient:
 
     Example::
 
-        async with AsyncClient("127.0.0.1:7001,127.0.0.1:7002", "alpha", token) as client:
+        async with AsyncClient("127.0.0.1:7003,127.0.0.1:7013", "alpha", token) as client:
             submission = await client.send("BROKER", Order(symbol="AAPL", side=Side.BUY, quantity=100))
             print((await submission).outcome)
             async for event in client:

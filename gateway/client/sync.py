@@ -88,7 +88,7 @@ class Client:
 
     Example::
 
-        with Client("127.0.0.1:7001,127.0.0.1:7002", "alpha", token) as client:
+        with Client("127.0.0.1:7003,127.0.0.1:7013", "alpha", token) as client:
             order = Order(symbol="AAPL", side=Side.BUY, quantity=100, price="190.25")
             submission = client.send("BROKER", order)
             print(submission.wait(timeout=5).outcome)
