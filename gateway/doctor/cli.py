@@ -33,6 +33,8 @@ def doctor(
         raise typer.BadParameter("--config and --node go together")
     if node not in (None, "a", "b"):
         raise typer.BadParameter(f"--node: a or b, found {node!r}")
+    if pid is not None and not Path(f"/proc/{pid}").exists():
+        raise typer.BadParameter(f"--pid: there is no process {pid}")
     aim = aim_of(load_config(config) if config is not None else None, node or "", UDP_BUFFER_BYTES)
     findings = examine_all(Host(process="self" if pid is None else str(pid)), aim)
     if json:

@@ -226,3 +226,9 @@ def test_chronyc_is_asked_for_its_tracking(monkeypatch, tmp_path, status, text):
     else:
         with pytest.raises(UnreadableError, match="Cannot talk"):
             Probes().chrony_tracking()
+
+
+def test_a_process_that_is_not_there_is_told():
+    result = CliRunner().invoke(build_app("doctor"), ["doctor", "--pid", str(1 << 30)])
+    assert result.exit_code == 2
+    assert f"there is no process {1 << 30}" in result.output
