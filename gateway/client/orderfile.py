@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from gateway.client.errors import ClientError
-from gateway.client.orders import Order, OrdType, Side, TimeInForce
+from gateway.client.orders import Absent, Order, OrdType, Side, TimeInForce
 from gateway.native.clientwire import MAX_CLORDID
 
 REQUIRED = ("symbol", "side", "quantity")
@@ -108,8 +108,8 @@ def _order(place: str, cells: dict[str, str]) -> Order:
         symbol=cells["symbol"],
         side=_choice(place, "side", cells["side"], Side),
         quantity=_number(place, "quantity", cells["quantity"]),
-        price=_number(place, "price", cells["price"]) if cells.get("price") else None,
-        stop_price=_number(place, "stop_price", cells["stop_price"]) if cells.get("stop_price") else None,
+        price=_number(place, "price", cells["price"]) if cells.get("price") else Absent.ABSENT,
+        stop_price=_number(place, "stop_price", cells["stop_price"]) if cells.get("stop_price") else Absent.ABSENT,
         ord_type=_choice(place, "ord_type", cells["ord_type"], OrdType) if cells.get("ord_type") else None,
         time_in_force=_choice(place, "time_in_force", cells["time_in_force"], TimeInForce)
         if cells.get("time_in_force")

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum
 from operator import index
 from typing import ClassVar, Protocol
 
@@ -70,10 +70,17 @@ class Request(Protocol):
         ...
 
 
+class Absent(Enum):
+    """A price that was left out. One that is None was computed, and failed: that must not become a market order."""
+
+    ABSENT = "absent"
+
+
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Order:
     """NewOrderSingle (35=D). Without `ord_type`: LIMIT, STOP, STOP_LIMIT or MARKET, by the prices given.
 
+    A price of None counts as left out only where `ord_type` is given; else the order is refused (InvalidRequest).
     `transact_time`: nanoseconds since the epoch; now, if None. `more`: further fields, in this order.
     """
 
@@ -81,8 +88,8 @@ class Order:
     symbol: str  # 55
     side: Side  # 54
     quantity: Value  # 38
-    price: Value | None = None  # 44
-    stop_price: Value | None = None  # 99
+    price: Value | Absent | None = Absent.ABSENT  # 44
+    stop_price: Value | Absent | None = Absent.ABSENT  # 99
     ord_type: OrdType | None = None  # 40
     time_in_force: TimeInForce | None = None  # 59
     account: str | None = None  # 1
@@ -99,8 +106,8 @@ class Order:
             (60, utc_timestamp(self.transact_time)),
             (38, _required(38, self.quantity)),
             (40, ord_type),
-            (44, self.price),
-            (99, self.stop_price),
+            (44, _given(self.price)),
+            (99, _given(self.stop_price)),
             (59, self.time_in_force),
             *self.more,
         )
@@ -132,15 +139,15 @@ class Cancel:
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Replace:
-    """OrderCancelReplaceRequest (35=G) for the order `orig_cl_ord_id`."""
+    """OrderCancelReplaceRequest (35=G) for the order `orig_cl_ord_id`. OrdType (40) and prices as in Order."""
 
     msg_type: ClassVar[str] = "G"
     orig_cl_ord_id: str
     symbol: str
     side: Side
     quantity: Value
-    price: Value | None = None
-    stop_price: Value | None = None
+    price: Value | Absent | None = Absent.ABSENT
+    stop_price: Value | Absent | None = Absent.ABSENT
     ord_type: OrdType | None = None
     time_in_force: TimeInForce | None = None
     transact_time: int | None = None
@@ -155,8 +162,8 @@ class Replace:
             (60, utc_timestamp(self.transact_time)),
             (38, _required(38, self.quantity)),
             (40, self.ord_type or _implied_type(self.price, self.stop_price)),
-            (44, self.price),
-            (99, self.stop_price),
+            (44, _given(self.price)),
+            (99, _given(self.stop_price)),
             (59, self.time_in_force),
             *self.more,
         )
@@ -217,10 +224,17 @@ def _second_text(seconds: int) -> str:
     return text
 
 
-def _implied_type(price: Value | None, stop_price: Value | None) -> OrdType:
-    if price is None:
-        return OrdType.MARKET if stop_price is None else OrdType.STOP
-    return OrdType.LIMIT if stop_price is None else OrdType.STOP_LIMIT
+def _implied_type(price: Value | Absent | None, stop_price: Value | Absent | None) -> OrdType:
+    for name, value in (("price", price), ("stop_price", stop_price)):
+        if value is None:
+            raise InvalidRequest(f"{name} is None: leave it out, or say which ord_type the order shall have")
+    if price is Absent.ABSENT:
+        return OrdType.MARKET if stop_price is Absent.ABSENT else OrdType.STOP
+    return OrdType.LIMIT if stop_price is Absent.ABSENT else OrdType.STOP_LIMIT
+
+
+def _given(price: Value | Absent | None) -> Value | None:
+    return None if price is Absent.ABSENT else price
 
 
 def _required(tag: int, value: Value | None) -> Value:

@@ -124,3 +124,13 @@ def test_ids_of_two_starts_and_two_clients_differ() -> None:
     prefixes = {cl_ord_id_prefix(name, start) for name in names for start in (AT, AT + 1_000)}
     assert len(prefixes) == 6
     assert all(len(prefix) <= 30 for prefix in prefixes)
+
+
+@pytest.mark.parametrize("price", ["price", "stop_price"])
+def test_a_price_that_is_none_does_not_become_a_market_order(price: str) -> None:
+    order = Order(symbol="AAPL", side=Side.BUY, quantity=1, **{price: None})  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequest, match=f"{price} is None: leave it out"):
+        order.body()
+    said = Order(symbol="AAPL", side=Side.BUY, quantity=1, ord_type=OrdType.MARKET, **{price: None})  # type: ignore[arg-type]
+    assert b"40=1\x01" in said.body()
+    assert b"44=" not in said.body()
