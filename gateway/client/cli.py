@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from rich.table import Table
 
 from gateway.client.orderfile import read_orders
+from gateway.client.orders import Absent
 from gateway.client.sending import OrderRun, SendRun
 from gateway.client.sync import Client
 from gateway.config import load_config
@@ -134,7 +135,7 @@ def _print_fates(orders: list[OrderRun]) -> None:
 
 def _cells(run: OrderRun) -> tuple[str, str, str, str, str]:
     order, submission = run.source.order, run.submission
-    price = f" at {order.price!s}" if order.price is not None else ""
+    price = f" at {order.price!s}" if order.price is not Absent.ABSENT else ""
     what = f"{order.side.name.lower()} {order.quantity!s} {order.symbol}{price}"
     identifier = submission.cl_ord_id if submission is not None else run.source.cl_ord_id or ""
     number = str(submission.seq) if submission is not None and submission.seq else "-"
