@@ -53,9 +53,9 @@ from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_t
 from .risk cimport risk_limits_t, risk_stops
 from .role cimport (CAUSE_SWITCHOVER, COMMAND_NOT_STANDBY, RELEASE_ACKED, RELEASE_ALL, ROLE_PRIMARY, ROLE_STANDBY,
                     command_status, register_outcome, register_request_t, register_value_t, role_command,
-                    role_deadline, role_init, role_may_have_handed_over, role_on_command, role_on_handover,
-                    role_on_log, role_on_peer, role_on_register, role_on_standby, role_on_timer, role_on_tripwire,
-                    role_is_first_start, role_on_whole_log, role_take_request)
+                    role_deadline, role_init, role_is_first_start, role_log_in_doubt, role_may_have_handed_over,
+                    role_on_command, role_on_handover, role_on_log, role_on_peer, role_on_register, role_on_standby,
+                    role_on_timer, role_on_tripwire, role_on_whole_log, role_take_request)
 from .roster cimport (MAX_ROSTER_BYTES, ROSTER_FITS, ROSTER_SESSIONS, roster_add_client, roster_add_session,
                       roster_write)
 from .sender cimport (receiver_view_t, sender_deadline, sender_init, sender_on_datagram, sender_poll, sender_start,

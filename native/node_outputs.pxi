@@ -68,7 +68,7 @@ cdef size_t node_poll_datagram(node_t* n, const instant_t* now, uint8_t* buffer,
     if n.unfit:
         return 0                  # silent, so that the primary goes on alone
     n.channel.role = <uint8_t>n.role.state
-    n.channel.flags = DATAGRAM_LOG_IN_DOUBT if n.role.unproven or n.role.tail_suspect else 0
+    n.channel.flags = DATAGRAM_LOG_IN_DOUBT if role_log_in_doubt(&n.role) else 0
     if n.sender.epoch != 0:
         size = sender_poll(&n.sender, now, buffer, to_node)
         if size:

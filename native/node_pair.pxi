@@ -32,7 +32,7 @@ cdef void node_on_datagram(node_t* n, const uint8_t* data, size_t size, const in
             sender_on_datagram(&n.sender, header, now)
     elif n.receiver.state != RECEIVER_IDLE:
         take_from_primary(n, header, now)
-        if (n.role.unproven or n.role.tail_suspect) and holds_what_is_released(n, header):
+        if role_log_in_doubt(&n.role) and holds_what_is_released(n, header):
             role_on_whole_log(&n.role, now)
             n.receiver.ack_due = 1         # the primary waits for the word to declare this node in sync
             follow_role(n, now)

@@ -88,7 +88,7 @@ cdef void await_flush(node_t* n) noexcept nogil:
         role_on_whole_log(&n.role, &n.now)
         return
     if ((n.config.role.lost_tail or n.config.role.new_log)
-            and (first_start or not (n.role.tail_suspect or n.role.unproven))
+            and (first_start or not role_log_in_doubt(&n.role))
             and not n.tail_told and n.flush_first_lsn == 0):
         n.tail_told = 1
         note(n, NOTE_TAIL_SETTLED, 0, 0, n.journal.last_lsn, 0)

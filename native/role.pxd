@@ -187,6 +187,10 @@ cdef struct role_t:
 cdef void role_init(role_t* r, const role_config_t* config, uint64_t own_last_lsn, uint32_t own_last_epoch,
                     const instant_t* now) noexcept nogil
 cdef void role_on_log(role_t* r, uint64_t own_last_lsn, uint32_t own_last_epoch) noexcept nogil
+# Until role_on_whole_log a standby may hold less than was released, whatever the register says of it.
+cdef inline bint role_log_in_doubt(const role_t* r) noexcept nogil:
+    return r.unproven or r.tail_suspect
+
 # An authentic datagram of the peer arrived.
 cdef void role_on_peer(role_t* r, uint8_t peer_role, uint32_t peer_epoch, uint32_t peer_last_epoch,
                        uint64_t peer_last_lsn, bint log_in_doubt, const instant_t* now) noexcept nogil

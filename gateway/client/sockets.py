@@ -145,9 +145,7 @@ class Sockets:
         """Closes everything."""
         for node in range(len(self._sockets)):
             self.drop(node)
-        self._selector.close()
-        os.close(self._wake_read)
-        os.close(self._wake_write)
+        self._close_own()
 
     def leave(self) -> None:
         """Closes a forked process's copies. Nothing is unregistered: the poll set is the parent's too."""
@@ -155,10 +153,13 @@ class Sockets:
             if connection is not None:
                 connection.close()
             self._sockets[node] = None
+        self._close_own()
+        self._wake_read = self._wake_write = -1
+
+    def _close_own(self) -> None:
         self._selector.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
-        self._wake_read = self._wake_write = -1
 
     def _connected(self, node: int, connection: _Connection) -> Happened:
         self._connecting[node] = False

@@ -7,19 +7,12 @@ import pytest
 from gateway.native.driven import DrivenNode
 from gateway.native.journal import Journal
 from gateway.native.node import Node
-from tests.fuzz.rig import KEY, MS, PAIR, Cell, Clock
+from tests.fuzz.rig import MS, Cell, Clock
+from tests.support.driven_pairs import copy, node_of_pair, raw
 
-LONG_NS = 3600 * 1000 * MS
 SUSPECT_NS = 50 * MS
 SESSION = 0
 SET_SEQ = 4  # session_command
-
-
-def memory(other: Journal | None = None) -> Journal:
-    made = Journal.memory(segment_bytes=1 << 18, max_records=1 << 11, max_sessions=4, max_seq=1 << 10)
-    for record in other.records() if other is not None else ():
-        made.append_raw(record.raw)
-    return made
 
 
 class Party:
@@ -35,20 +28,7 @@ class Party:
         **options: object,
     ) -> None:
         self.journal, self.cell = journal, cell
-        self.owner = kind(
-            journal,
-            node=number,
-            pair_id=PAIR,
-            key=KEY,
-            incarnation=incarnation,
-            suspect_after_ns=SUSPECT_NS,
-            fence_timeout_ns=LONG_NS,
-            startup_wait_ns=20 * MS,
-            order_capacity=256,
-            reorder_slots=16,
-            window_records=64,
-            preferred=number == 0,
-        )
+        self.owner = node_of_pair(number, journal, kind, incarnation=incarnation, suspect_after_ns=SUSPECT_NS)
         self.owner.add_session(
             "ONE",
             begin_string="FIX.4.4",
@@ -93,21 +73,17 @@ class Pair:
 
     def __init__(self, kind: type[Node] = Node, **options: object) -> None:
         self.options = options
-        self.old = Party(0, memory(), Cell((1, 1, 0, 1)), kind=kind, **options)
+        self.old = Party(0, copy(), Cell((1, 1, 0, 1)), kind=kind, **options)
         self.sent: list[bytes] = []
 
     def take_over(self) -> None:
         cell = Cell((9, self.old.owner.status()["epoch"], 1, 2))
-        self.new = Party(1, memory(self.old.journal), cell, **self.options)
+        self.new = Party(1, copy(self.old.journal), cell, **self.options)
         self.old.cell = cell
 
     def talk(self, turns: int = 200) -> None:
         for _ in range(turns):
             self.sent = self.new.turn(self.old.turn(self.sent))
-
-
-def raw(journal: Journal) -> list[bytes]:
-    return [record.raw for record in journal.records()]
 
 
 @pytest.mark.parametrize("up", [True, False])

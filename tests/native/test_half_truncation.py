@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gateway.errors import JournalError
 from gateway.native.node import Node
-from tests.native.test_disconnect_after_takeover import SESSION, Pair, Party, memory, raw
+from tests.native.test_disconnect_after_takeover import SESSION, Pair, Party
+from tests.support.driven_pairs import copy, raw
 
 
 class BrokenDisk(Node):
@@ -26,7 +27,7 @@ def test_what_is_derived_is_derived_from_the_log_as_it_is_cut():
     assert old.numbers == (0, 2, 1)
     pair.talk()
     assert old.journal.last_lsn == pair.new.journal.last_lsn - 1
-    pair.new = Party(1, memory(pair.new.journal), old.cell, incarnation=2)
+    pair.new = Party(1, copy(pair.new.journal), old.cell, incarnation=2)
     pair.talk()
     assert raw(old.journal) == raw(pair.new.journal)
     assert old.numbers == pair.new.numbers

@@ -16,10 +16,10 @@ from gateway.native.journal import Journal
 from gateway.native.node import Node, Note
 from gateway.native.reactor import Command, Reactor
 from gateway.native.role import RegisterOutcome, Request
-from tests.fuzz.rig import KEY, MS, PAIR, Cell, Clock
+from tests.fuzz.rig import MS, Cell, Clock
+from tests.support.driven_pairs import copy, node_of_pair, raw
 from tests.support.waiting import wait_for
 
-LONG_NS = 3600 * 1000 * MS  # nobody is suspected because the host is busy
 REASON = "diverged-2-2-1.log: No space left on device"
 # The reactor waits for 20 ms at most, sends a heartbeat every 10 ms, and tries the disk every 500 ms. On a busy host it
 # has fewer turns, and the disk is tried at more of them.
@@ -40,34 +40,6 @@ class FullDisk(Node):
         if not self.space:
             raise JournalError(REASON)
         super().truncate(lsn)
-
-
-def node_of_pair(number: int, journal: Journal, kind: type[Node] = Node, incarnation: int = 1) -> Node:
-    return kind(
-        journal,
-        node=number,
-        pair_id=PAIR,
-        key=KEY,
-        incarnation=incarnation,
-        suspect_after_ns=LONG_NS,
-        fence_timeout_ns=LONG_NS,
-        startup_wait_ns=20 * MS,
-        order_capacity=256,
-        reorder_slots=16,
-        window_records=64,
-        preferred=number == 0,
-    )
-
-
-def copy(journal: Journal | None = None) -> Journal:
-    made = Journal.memory(segment_bytes=1 << 18, max_records=1 << 11, max_sessions=4, max_seq=1 << 10)
-    for record in journal.records() if journal is not None else ():
-        made.append_raw(record.raw)
-    return made
-
-
-def raw(journal: Journal) -> list[bytes]:
-    return [record.raw for record in journal.records()]
 
 
 class Primary:
