@@ -188,7 +188,7 @@ cdef bint tell_outcome(client_t* c, replica_t* r, const record_header_t* record)
         header.type = FRAME_REJECTED
         header.flags = <uint8_t>record.aux
         length = payload[0]
-        return client_write(c, &header, &length, 1, payload + 2, length)
+        return client_write(c, &header, &length, 1, payload + 2, record_payload_length(record) - 2)
     if record.kind == RECORD_CHECKPOINT:
         header.type = FRAME_CHECKPOINT_STORED
         return client_write(c, &header, payload + 2, (<const uint16_t*>payload)[0], NULL, 0)

@@ -17,7 +17,7 @@ from .stages cimport stages_t
 cdef enum:
     HELD_BYTES = 1 << 20       # orders that wait for one session, frames of at most MAX_FRAME_BYTES
     HELD_HEADER_BYTES = 24     # held_t
-    MAX_REJECT_TEXT = 160
+    MAX_REJECT_TEXT = 100      # what of a malformed order is wrong, and where
     HOLD_MAX_AGE_NS = 60000000000   # unless configured
 
 
@@ -30,6 +30,21 @@ cdef enum intake_verdict:
     INTAKE_REFUSED_UNLOGGED = 4
     # in doubt, and cannot be taken now: whatever it is told would be a guess, so the client must come again
     INTAKE_COME_AGAIN = 5
+
+
+# What makes a submission REJECT_MALFORMED; `fault_at` says where.
+cdef enum intake_fault:
+    FAULT_NONE = 0
+    FAULT_FRAME = 1            # a SUBMIT frame without a MsgType
+    FAULT_MSG_TYPE = 2         # not 1 to 4 printable characters
+    FAULT_NO_FIELDS = 3
+    FAULT_BYTE = 4             # fault_at: first byte of the fields that is not of tag=value<SOH>
+    FAULT_TOO_MANY_FIELDS = 5
+    FAULT_CLORDID = 6          # it has a character that cannot be named to the client
+    FAULT_EMPTY = 7            # fault_at, here and below: tag
+    FAULT_TWICE = 8
+    FAULT_NO_NUMBER = 9        # or one that is too large
+    FAULT_NOT_ABOVE_ZERO = 10
 
 
 cdef struct intake_session_t:
@@ -64,6 +79,8 @@ cdef struct submission_t:      # one SUBMIT frame, taken apart
     const uint8_t* clordid     # set by intake_submit; NULL: none
     uint32_t clordid_length
     uint8_t reason             # reject_reason when refused
+    uint8_t fault              # intake_fault, and where, when that is REJECT_MALFORMED
+    uint32_t fault_at
     uint8_t order_state        # when repeated
     bint order_in_doubt
     uint64_t order_seq
@@ -98,6 +115,9 @@ cdef intake_verdict intake_submit(intake_t* t, submission_t* s, const instant_t*
 # Refuses a message of a client's own FIX session, also while the intake is closed; s.clordid is the caller's to set.
 # 0, or -1: no space.
 cdef int intake_refuse(intake_t* t, submission_t* s, uint8_t reason, const instant_t* now) noexcept nogil
+# What is wrong with a malformed submission, and where: at most MAX_REJECT_TEXT bytes of ASCII at `text`; the length. 0:
+# the reason says it all.
+cdef uint32_t intake_fault_text(const submission_t* s, uint8_t* text) noexcept nogil
 # Numbers what was held and may go now; the number of orders that left.
 cdef uint32_t intake_drain(intake_t* t, uint16_t session, const instant_t* now) noexcept nogil
 # Numbers, or refuses, the orders in doubt that the counterparty says it does not have.

@@ -6,18 +6,20 @@ allocates after intake_init.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memset, strlen
 
 from .clientwire cimport (MAX_CLORDID_BYTES, MAX_FRAME_BYTES, REJECT_BACK_PRESSURE, REJECT_CLORDID_TAKEN,
                           REJECT_FORBIDDEN_MSG_TYPE, REJECT_FORBIDDEN_TAG, REJECT_HOLD_FULL, REJECT_MALFORMED,
                           REJECT_NO_CLORDID, REJECT_NOT_READY, REJECT_QUANTITY_REQUIRED, REJECT_TOO_LARGE,
                           REJECT_UNKNOWN_SESSION)
 from .doubt cimport doubt_append, doubt_body, doubt_msg_type, doubts_full
+from .encoder cimport write_uint
 from .instant cimport instant_t
 from .journal cimport journal_at, journal_commit, journal_reserve
 from .orders cimport (ORDER_NOT_THERE, order_in_doubt, order_t, orders_by_client, orders_by_session, orders_full,
                       orders_original)
-from .parser cimport PARSE_OK, field_decimal_e8, field_is, field_t, find_field, parse_fields
+from .parser cimport (PARSE_OK, PARSE_TOO_MANY_FIELDS, field_decimal_e8, field_is, field_t, find_field, parse_fields,
+                      parse_status)
 from .record cimport (FLAG_APPLICATION, FLAG_ORDER, RECORD_REJECTED, record_header_t, record_payload)
 from .replica cimport replica_catch_up
 from .ring cimport RING_HEADER_BYTES, ring_init, ring_peek, ring_release, ring_write
@@ -94,11 +96,6 @@ cdef intake_verdict intake_submit(intake_t* t, submission_t* s, const instant_t*
     if not t.sessions[s.session].hold_when_not_ready:
         return refuse(t, s, reason, now)
     return hold(t, s, now)
-
-
-cdef int intake_refuse(intake_t* t, submission_t* s, uint8_t reason, const instant_t* now) noexcept nogil:
-    t.refused += 1
-    return log_refusal(t, s, reason, now)
 
 
 cdef uint32_t intake_drain(intake_t* t, uint16_t session, const instant_t* now) noexcept nogil:
@@ -245,18 +242,24 @@ cdef bint trades_unchecked(const submission_t* s) noexcept nogil:
 cdef uint8_t inspect(intake_t* t, submission_t* s) noexcept nogil:
     """Indexes the fields and finds the ClOrdID, which the answer names whatever else is wrong. 0, or the
     reject_reason."""
-    cdef bint parsed = parse_fields(s.body, s.body_length, &t.fields) == PARSE_OK
+    cdef parse_status status = parse_fields(s.body, s.body_length, &t.fields)
     cdef const field_t* clordid = find_field(&t.fields, TAG_CLORDID, 0)
     s.clordid = s.body + clordid.offset if clordid is not NULL else NULL
     s.clordid_length = clordid.length if clordid is not NULL else 0
     if not is_printable(s.clordid, s.clordid_length):     # the client protocol has no way to name it (clientwire.pxd)
         s.clordid = NULL
         s.clordid_length = 0
-        return REJECT_MALFORMED
+        return malformed(s, FAULT_CLORDID, 0)
     if s.forbidden or s.session >= t.replica.session_count:
         return REJECT_UNKNOWN_SESSION
-    if not parsed or s.cut_off or s.body_length == 0 or not is_msg_type(s):
-        return REJECT_MALFORMED
+    if s.cut_off or status == PARSE_TOO_MANY_FIELDS:
+        return malformed(s, FAULT_TOO_MANY_FIELDS, 0)
+    if status != PARSE_OK:
+        return malformed(s, FAULT_BYTE, t.fields.consumed)
+    if s.body_length == 0:
+        return malformed(s, FAULT_NO_FIELDS, 0)
+    if not is_msg_type(s):
+        return malformed(s, FAULT_MSG_TYPE, 0)
     if is_session_level(s) or trades_unchecked(s):
         return REJECT_FORBIDDEN_MSG_TYPE
     if carries_new_clordid(s) and (s.clordid is NULL or s.clordid_length > MAX_CLORDID_BYTES):
@@ -273,7 +276,7 @@ cdef bint is_printable(const uint8_t* text, uint32_t length) noexcept nogil:
     return not outside
 
 
-cdef uint8_t inspect_fields(const intake_t* t, const submission_t* s) noexcept nogil:
+cdef uint8_t inspect_fields(const intake_t* t, submission_t* s) noexcept nogil:
     cdef const field_t* field
     cdef uint32_t i
     cdef uint64_t seen = 0
@@ -282,11 +285,11 @@ cdef uint8_t inspect_fields(const intake_t* t, const submission_t* s) noexcept n
         if is_header_or_trailer_tag(field.tag):
             return REJECT_FORBIDDEN_TAG
         if field.length == 0:
-            return REJECT_MALFORMED
+            return malformed(s, FAULT_EMPTY, field.tag)
         if field.tag == TAG_CLORDID or field.tag == TAG_ORDER_QTY or field.tag == TAG_PRICE:
             # The counterparty might take the other one than was checked here; of a cross, both.
             if seen & (<uint64_t>1 << field.tag) and carries_new_clordid(s):
-                return REJECT_MALFORMED
+                return malformed(s, FAULT_TWICE, field.tag)
             seen |= <uint64_t>1 << field.tag
     return 0
 
@@ -323,8 +326,10 @@ cdef uint8_t check_limits(intake_t* t, submission_t* s, const instant_t* now) no
     quantity = find_field(&t.fields, TAG_ORDER_QTY, 0)
     if quantity is not NULL:
         quantity_e8 = field_decimal_e8(&t.fields, quantity, &ok)
-        if not ok or quantity_e8 < 0:
-            return REJECT_MALFORMED
+        if not ok:
+            return malformed(s, FAULT_NO_NUMBER, TAG_ORDER_QTY)
+        if quantity_e8 < 0:
+            return malformed(s, FAULT_NOT_ABOVE_ZERO, TAG_ORDER_QTY)
     if risk_limits_quantity(&t.replica.risk, s.client) and (
             quantity is NULL or find_field(&t.fields, TAG_CASH_ORDER_QTY, 0) is not NULL
             or find_field(&t.fields, TAG_ORDER_PERCENT, 0) is not NULL):
@@ -333,7 +338,7 @@ cdef uint8_t check_limits(intake_t* t, submission_t* s, const instant_t* now) no
     if price is not NULL:
         price_e8 = field_decimal_e8(&t.fields, price, &ok)
         if not ok:
-            return REJECT_MALFORMED
+            return malformed(s, FAULT_NO_NUMBER, TAG_PRICE)
         if goes_at_any_price(t):
             price_e8 = 0
     return risk_check(&t.replica.risk, s.client, quantity_e8, price_e8, now.wall_ns)
@@ -402,36 +407,6 @@ cdef intake_verdict doubt(intake_t* t, submission_t* s, const instant_t* now) no
     return INTAKE_HELD
 
 
-cdef intake_verdict refuse(intake_t* t, submission_t* s, uint8_t reason, const instant_t* now) noexcept nogil:
-    t.refused += 1
-    s.reason = reason
-    # What could not be read, or names no session, has no place in the order table; nor has what may succeed when it is
-    # tried again.
-    if (s.clordid is NULL or s.clordid_length == 0 or s.clordid_length > MAX_CLORDID_BYTES
-            or not t.open or not carries_new_clordid(s)
-            or (s.origin_lsn == 0 and (reason == REJECT_UNKNOWN_SESSION or reason == REJECT_NOT_READY
-                                       or reason == REJECT_HOLD_FULL or reason == REJECT_BACK_PRESSURE))):
-        return INTAKE_REFUSED_UNLOGGED
-    if find_repeated(t, s):       # known already: nothing that is wrong with this copy changes the order
-        return INTAKE_REPEATED
-    return INTAKE_REFUSED if log_refusal(t, s, reason, now) == 0 else INTAKE_REFUSED_UNLOGGED
+# --- by topic --------------------------------------------------------------------------------------------------------
 
-
-cdef int log_refusal(intake_t* t, submission_t* s, uint8_t reason, const instant_t* now) noexcept nogil:
-    # Of what names nothing new, a ClOrdID here would be taken, or told of the order that has it.
-    cdef uint16_t length = <uint16_t>s.clordid_length if carries_new_clordid(s) else 0
-    cdef record_header_t* record = journal_reserve(t.replica.journal, 2 + length)
-    if record is NULL:
-        return -1
-    record.seq = s.origin_lsn
-    record.time_ns = now.wall_ns
-    record.epoch = t.epoch
-    record.client = s.client
-    record.aux = reason
-    record.session = s.session
-    record.kind = RECORD_REJECTED
-    record.flags = 0
-    memcpy(<uint8_t*>record_payload(record), &length, 2)
-    memcpy(<uint8_t*>record_payload(record) + 2, s.clordid, length)
-    journal_commit(t.replica.journal, record, 2 + length)
-    return 0
+include "intake_refusals.pxi"

@@ -33,8 +33,9 @@ from .feed cimport (CLIENT_CONNECTED, CLIENT_FED, CLIENT_FREE, CLIENT_WAITING, F
                     client_init, client_open, client_room, client_t, client_write, feed_pump, feed_start)
 from .fixbody cimport (body_t)
 from .instant cimport (instant_t)
-from .intake cimport (INTAKE_COME_AGAIN, INTAKE_HELD, INTAKE_NUMBERED, INTAKE_REFUSED_UNLOGGED, INTAKE_REPEATED,
-                      intake_add_session, intake_drain, intake_forget_held, intake_free, intake_holds, intake_init,
+from .intake cimport (FAULT_CLORDID, FAULT_FRAME, FAULT_NONE, FAULT_TOO_MANY_FIELDS, INTAKE_COME_AGAIN, INTAKE_HELD,
+                      INTAKE_NUMBERED, INTAKE_REFUSED_UNLOGGED, INTAKE_REPEATED, MAX_REJECT_TEXT, intake_add_session,
+                      intake_drain, intake_fault_text, intake_forget_held, intake_free, intake_holds, intake_init,
                       intake_refuse, intake_settle, intake_submit, intake_verdict, submission_t)
 from .journal cimport (DIRECTION_OUT, Journal, journal_at, journal_commit, journal_find_in, journal_reserve, journal_t)
 from .orders cimport (ORDER_IN_DOUBT, ORDER_REFUSED, order_t, orders_by_client, orders_clordid, orders_original)
@@ -87,6 +88,7 @@ cdef enum:
     CLOCK_READ_LATE_NS = 1000000         # a turn that read the clock at its start may take so long
     QUEUED_AT_MOST_NS = 60000000000      # what is older waited on no socket of this host
     FILL_TIMEOUT_NS = 2000000000         # the control thread's, to fill or sign a Logon
+    GATEWAY_SAYS_BYTES = 9               # "gateway: "
     ANSWER_ROOM_BYTES = 512              # room a client's buffer must have before its next frame is handled
 
 cdef uint64_t NEVER = <uint64_t>0xFFFFFFFFFFFFFFFF

@@ -47,6 +47,7 @@ cdef void pass_message_on(void* context, session_t* session, const message_t* me
     if not submission_of(n, i, record, &s):
         return
     if names_new_order(message.msg_type):
+        s.fault = FAULT_CLORDID if whole_clordid(message) is NULL else FAULT_TOO_MANY_FIELDS
         refuse_at_once(n, &s, message, REJECT_NO_CLORDID if id is NULL or not 0 < id.length <= MAX_CLORDID_BYTES
                        else REJECT_MALFORMED)
         return
@@ -190,7 +191,7 @@ cdef bint pass_answer_on(node_t* n, uint16_t session, const record_header_t* rec
         if about is NULL or about.session != session or about.kind != RECORD_IN:
             return 1                                        # of a time when the client came another way
         index_passed(n, about, &message)
-        return refuse_to(n, session, &message, <uint8_t>record.aux, record.lsn, record.lsn)
+        return refuse_as_logged(n, session, &message, record)
     status = index_passed(n, record, &message)
     if record.session == session:
         return not repeats_clordid(n, session, record, &message) or refuse_to(n, session, &message,
@@ -253,6 +254,19 @@ cdef bint refuse_to(node_t* n, uint16_t session, const message_t* message, uint8
                     uint64_t passed_lsn) noexcept nogil:
     cdef const char* text = refusal_text(reason)
     return say_no(n, session, message, reason, <const uint8_t*>text, <uint32_t>strlen(text), id, passed_lsn)
+
+
+cdef bint refuse_as_logged(node_t* n, uint16_t session, const message_t* message,
+                           const record_header_t* record) noexcept nogil:
+    """Where the record says what is wrong, in its words."""
+    cdef uint32_t length = 0
+    cdef const uint8_t* said = refusal_in(record, &length)
+    cdef uint8_t text[GATEWAY_SAYS_BYTES + MAX_REJECT_TEXT]
+    if length == 0:
+        return refuse_to(n, session, message, <uint8_t>record.aux, record.lsn, record.lsn)
+    memcpy(text, b"gateway: ", GATEWAY_SAYS_BYTES)
+    memcpy(text + GATEWAY_SAYS_BYTES, said, length)
+    return say_no(n, session, message, <uint8_t>record.aux, text, GATEWAY_SAYS_BYTES + length, record.lsn, record.lsn)
 
 
 cdef bint refuse_in_words(node_t* n, uint16_t session, const record_header_t* record, const record_header_t* about,

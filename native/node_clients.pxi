@@ -197,7 +197,9 @@ cdef void take_submission(node_t* n, client_t* c, frame_header_t* header, const 
     s.session = header.session
     s.again = header.flags & SUBMIT_AGAIN or header.generation != n.role.epoch
     s.reason = REJECT_MALFORMED
+    s.fault = FAULT_FRAME
     if length >= 1 and 1 + <uint32_t>body[0] <= length:
+        s.fault = FAULT_NONE
         s.msg_type = body + 1
         s.msg_type_length = body[0]
         s.body = body + 1 + body[0]
@@ -225,6 +227,8 @@ cdef void answer_submission(node_t* n, client_t* c, submission_t* s, intake_verd
     """What the feed does not tell by itself. client_room was checked before the frame was taken."""
     cdef frame_header_t header
     cdef uint8_t length = <uint8_t>min(s.clordid_length, 255)
+    cdef uint8_t named[1 + 255]
+    cdef uint8_t text[MAX_REJECT_TEXT]
     memset(&header, 0, sizeof(header))
     header.session = s.session
     if verdict == INTAKE_COME_AGAIN:
@@ -233,7 +237,10 @@ cdef void answer_submission(node_t* n, client_t* c, submission_t* s, intake_verd
                                                 and s.order_lsn <= n.released_lsn):
         header.type = FRAME_REJECTED
         header.flags = s.reason
-        client_write(c, &header, &length, 1, s.clordid, length)
+        named[0] = length
+        if length:
+            memcpy(named + 1, s.clordid, length)
+        client_write(c, &header, named, 1 + length, text, text_of_refusal(n, s, verdict, text))
     elif verdict == INTAKE_HELD:
         header.type = FRAME_HELD
         client_write(c, &header, s.clordid, length, NULL, 0)
@@ -244,6 +251,29 @@ cdef void answer_submission(node_t* n, client_t* c, submission_t* s, intake_verd
         header.generation = s.order_generation
         header.aux = s.reason
         client_write(c, &header, s.clordid, length, NULL, 0)
+
+
+cdef uint32_t text_of_refusal(const node_t* n, const submission_t* s, intake_verdict verdict,
+                              uint8_t* text) noexcept nogil:
+    """Of one that is not in the log, or of the earlier one that is."""
+    cdef const record_header_t* record
+    cdef const uint8_t* said
+    cdef uint32_t length = 0
+    if verdict != INTAKE_REPEATED:
+        return intake_fault_text(s, text) if s.reason == REJECT_MALFORMED else 0
+    record = journal_at(n.journal, s.order_lsn)
+    said = refusal_in(record, &length) if record is not NULL else NULL
+    if length:
+        memcpy(text, said, length)
+    return length
+
+
+cdef const uint8_t* refusal_in(const record_header_t* record, uint32_t* length) noexcept nogil:
+    """The text in a REJECTED record."""
+    cdef const uint8_t* payload = record_payload(record)
+    cdef uint32_t start = 2 + (<const uint16_t*>payload)[0]
+    length[0] = min(record_payload_length(record) - start, <uint32_t>MAX_REJECT_TEXT)
+    return payload + start
 
 
 cdef void take_checkpoint(node_t* n, client_t* c, const uint8_t* body, uint32_t length,

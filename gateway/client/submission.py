@@ -105,7 +105,7 @@ class Submission(Handle):
         self.seq = 0  # MsgSeqNum (34) out, if ACCEPTED or UNKNOWN
         self.generation = 0
         self.reason: RejectReason | int | None = None  # if REJECTED
-        self.text = ""
+        self.text = ""  # what of it is wrong, and where, if the node says so
         # If the gateway had this ClOrdID already, from an earlier hand-in of this order or from another order: what it
         # knows of that one. Nothing was sent again.
         self.order_status: OrderStatus | int | None = None

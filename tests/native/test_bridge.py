@@ -296,20 +296,24 @@ def test_a_question_does_not_overtake_its_order():
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("fields", "text"),
     [
-        ((11, "x"), (55, ""), (54, 1), (38, 100)),
-        ((11, "x"), (55, "Y" * 1000), (54, 1), (38, 100)),
-        ((11, "x" * 1000), (55, "Y"), (54, 1), (38, 100)),
+        (((11, "x"), (55, ""), (54, 1), (38, 100)), "field 55 is empty"),
+        (((11, "x"), (55, "Y"), (54, 1), (38, 10), (38, 1)), "OrderQty (38) is there twice"),
+        (((11, "x"), (55, "Y"), (54, 1), (38, "ten")), "OrderQty (38) is no number, or one that is too large"),
+        (((11, "x"), (55, "Y"), (54, 1), (38, 10), (44, "-")), "Price (44) is no number, or one that is too large"),
+        (((11, "x"), (55, "Y" * 1000), (54, 1), (38, 100)), "above the limit on OrderQty (38)"),
+        (((11, "x" * 1000), (55, "Y"), (54, 1), (38, 100)), "ClOrdID (11) is missing or too long"),
+        (((11, "\x7f"), (55, "Y"), (54, 1), (38, 1)), "ClOrdID (11) has a character that is not printable ASCII"),
     ],
 )
-def test_a_refusal_is_whole(fields: tuple):
+def test_a_refusal_is_whole(fields: tuple, text: str):
     stage = ready(max_order_qty_e8=10 * 10**8)
     stage.ask(*fields)
     (refusal,) = stage.told()
     assert all(refusal.values())
     assert (refusal[39], refusal[150], refusal[151], refusal[14], refusal[6]) == ("8", "8", "0", "0", "0")
-    assert "gateway: " in refusal[58]
+    assert refusal[58] == f"gateway: {text}"
 
 
 @pytest.mark.parametrize("kind", ["3", "j"])

@@ -22,6 +22,7 @@ from gateway.client import (
 from tests.support.rig import WAIT_S, Rig
 
 _numbers = itertools.count(1)
+ENCODED = ((354, 1), (355, "x"))  # EncodedText: behind a data field the library leaves the fields to the node
 
 
 @pytest.fixture
@@ -160,6 +161,36 @@ def test_fields_that_are_none_are_refused(rig: Rig, name: str, body: bytes):
     except InvalidRequest:
         return  # the library found it first
     assert refused.reason is RejectReason.MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        (new_order("%s", tag38="ten"), "OrderQty (38) is no number, or one that is too large"),
+        (new_order("%s", tag38=10**12), "OrderQty (38) is no number, or one that is too large"),
+        (new_order("%s", tag44="cheap"), "Price (44) is no number, or one that is too large"),
+        ([*new_order("%s"), (44, 2)], "Price (44) is there twice"),
+        ([*new_order("%s"), *ENCODED, (528, "")], "field 528 is empty"),
+        ([*new_order("%s"), *ENCODED, (0, "junk")], "the fields are not tag=value<SOH> from byte 54 on"),
+        (new_order("%s") * 400, "more fields than can be passed on"),
+    ],
+)
+def test_a_refusal_of_a_malformed_order_says_what_is_wrong_and_where(rig: Rig, name: str, fields: list, text: str):
+    name = f"{name:x<10}"
+    client = rig.client()
+    for _ in range(2):  # one that is known to be refused is told in the same words
+        fields = [(tag, value if value != "%s" else name) for tag, value in fields]
+        refused = submit(client, "D", *fields)
+        assert (refused.outcome, refused.reason, refused.text) == (Outcome.REJECTED, RejectReason.MALFORMED, text)
+        assert text in str(refused)
+    assert processed(rig, name) == 0
+
+
+def test_a_refusal_of_what_opens_nothing_says_what_is_wrong_and_where(rig: Rig, name: str):
+    client = rig.client()
+    submit(client, "H", (11, name), (54, 1), *ENCODED, (55, ""))
+    refused = refusal(client)
+    assert (refused.reason, refused.text) == (RejectReason.MALFORMED, "field 55 is empty")
 
 
 def test_an_answer_names_the_order_wherever_its_clordid_stands(rig: Rig, name: str):
