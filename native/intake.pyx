@@ -328,7 +328,7 @@ cdef uint8_t check_limits(intake_t* t, submission_t* s, const instant_t* now) no
         quantity_e8 = field_decimal_e8(&t.fields, quantity, &ok)
         if not ok:
             return malformed(s, FAULT_NO_NUMBER, TAG_ORDER_QTY)
-        if quantity_e8 < 0:
+        if quantity_e8 <= 0:
             return malformed(s, FAULT_NOT_ABOVE_ZERO, TAG_ORDER_QTY)
     if risk_limits_quantity(&t.replica.risk, s.client) and (
             quantity is NULL or find_field(&t.fields, TAG_CASH_ORDER_QTY, 0) is not NULL

@@ -168,6 +168,11 @@ def test_fields_that_are_none_are_refused(rig: Rig, name: str, body: bytes):
     [
         (new_order("%s", tag38="ten"), "OrderQty (38) is no number, or one that is too large"),
         (new_order("%s", tag38=10**12), "OrderQty (38) is no number, or one that is too large"),
+        *[
+            (new_order("%s", tag38=quantity), "OrderQty (38) is not above 0")
+            for quantity in ("0", "0.00", "-0", "-5", "0.000000001")
+        ],
+        (new_order("%s", tag38=0, tag152=1000), "OrderQty (38) is not above 0"),
         (new_order("%s", tag44="cheap"), "Price (44) is no number, or one that is too large"),
         ([*new_order("%s"), (44, 2)], "Price (44) is there twice"),
         ([*new_order("%s"), *ENCODED, (528, "")], "field 528 is empty"),
@@ -184,6 +189,20 @@ def test_a_refusal_of_a_malformed_order_says_what_is_wrong_and_where(rig: Rig, n
         assert (refused.outcome, refused.reason, refused.text) == (Outcome.REJECTED, RejectReason.MALFORMED, text)
         assert text in str(refused)
     assert processed(rig, name) == 0
+
+
+def test_an_order_by_value_needs_no_quantity(rig: Rig, name: str):
+    accepted = submit(rig.client(), "D", *new_order(name, tag38=None, tag152=1000))
+    assert accepted.outcome is Outcome.ACCEPTED
+
+
+def test_a_replace_by_a_quantity_of_0_is_refused_and_a_cancel_with_one_passes(rig: Rig, name: str):
+    client = rig.client()
+    client.send("BROKER", order(), name).wait(WAIT_S)
+    change = ((41, name), (55, "ABC"), (54, 1), (38, 0))
+    refused = submit(client, "G", (11, f"{name}-r"), *change)
+    assert (refused.reason, refused.text) == (RejectReason.MALFORMED, "OrderQty (38) is not above 0")
+    assert submit(client, "F", (11, f"{name}-c"), *change).outcome is Outcome.ACCEPTED
 
 
 def test_a_refusal_of_what_opens_nothing_says_what_is_wrong_and_where(rig: Rig, name: str):
