@@ -76,8 +76,9 @@ MUTATIONS = (
     Mutation(
         "compare-and-set replaced by a plain write",
         "sim",
-        "            if request.expected.version == self.cell.version:\n",
-        "            if True:\n",
+        "        if request.expected.version == w.cell.version:\n",
+        "        if True:\n",
+        "sim_register.pxi",
     ),
     Mutation(
         "solo without the register",
