@@ -72,6 +72,7 @@ MUTATIONS = (
         "    return (r.cell_known and cell_has(r, r.config.node) and r.cell.epoch >= r.epoch and r.cell.primary == "
         "r.config.peer\n",
         "    return (r.cell_known and r.cell.epoch >= r.epoch and r.cell.primary == r.config.peer\n",
+        "role_standby.pxi",
     ),
     Mutation(
         "compare-and-set replaced by a plain write",
@@ -85,12 +86,14 @@ MUTATIONS = (
         "role",
         "    set_release(r, RELEASE_ACKED)\n    if r.join_since and not unsettled(r):\n",
         "    set_release(r, RELEASE_ACKED if present else RELEASE_ALL)\n    if r.join_since and not unsettled(r):\n",
+        "role_primary.pxi",
     ),
     Mutation(
         "in sync before it has caught up",
         "role",
         "    if r.acked_lsn >= r.join_target and not r.peer.log_in_doubt:\n",
         "    if not r.peer.log_in_doubt:\n",
+        "role_primary.pxi",
     ),
     Mutation(
         "an unanswered compare-and-set counts as won",
@@ -98,12 +101,14 @@ MUTATIONS = (
         "    return (r.claimed_epoch > r.epoch and r.cell.epoch == r.claimed_epoch and r.cell.primary == "
         "r.config.node\n            and r.cell.in_sync == bit(r.config.node) and not r.cell_guessed)\n",
         "    return r.claimed_epoch > r.epoch and not r.request_open\n",
+        "role_register.pxi",
     ),
     Mutation(
         "the same epoch for a new primary",
         "role",
         "    desired.epoch = later(later(r.cell.epoch, r.own_last_epoch), r.epoch) + 1\n",
         "    desired.epoch = later(1, later(later(r.cell.epoch, r.own_last_epoch), r.epoch))\n",
+        "role_register.pxi",
     ),
     Mutation(
         "position not checked at resume",
@@ -197,6 +202,7 @@ MUTATIONS = (
         "        else:\n            enter_fenced(r, CAUSE_LOST_REGISTER)\n        return\n",
         "        else:\n            r.cell.epoch = r.epoch\n            r.cell.primary = r.config.node\n"
         "            r.cell.in_sync = bit(r.config.node)\n            set_release(r, RELEASE_ALL)\n        return\n",
+        "role_primary.pxi",
     ),
     Mutation(
         "inbound numbers are not taken over",
