@@ -8,7 +8,6 @@ reads a clock, never allocates or maps on the append path (`journal_prepare` doe
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from .record cimport record_header_t
-from .segment cimport segment_header_t, segment_t
 
 
 cdef enum journal_status:
@@ -100,5 +99,3 @@ cdef class Journal:
     cdef object lock                     # file that holds the lock
     cdef int stop_background
     cdef record_header_t* _reserve(self, size) except NULL
-    cdef _copy_segment(self, segment_t* segment, file, size)
-    cdef _check_segment(self, name, const segment_header_t* header)
