@@ -262,6 +262,9 @@ cdef class Node:
             "orders": {"known": n.replica.orders.count, "accepted": n.intake.accepted, "held": n.intake.held,
                        "refused": n.intake.refused, "repeated": n.intake.repeated, "doubted": n.intake.doubted,
                        "in_doubt": n.replica.doubts.count},
+            "kill_switch": {"all": bool(n.replica.risk.killed_all),
+                            "clients": [n.names[i].name.decode("ascii") for i in range(n.name_count)
+                                        if n.replica.risk.clients[i + 1].killed]},
             "sessions": [self._session_status(i) for i in range(n.replica.session_count)],
             "clients": sum(n.clients[i].phase != CLIENT_FREE for i in range(MAX_CLIENT_CONNECTIONS)),
             "notes_lost": n.notes_lost,
@@ -274,6 +277,9 @@ cdef class Node:
             "next_out": s.next_out, "next_in": s.next_in, "generation": s.generation,
             "endpoint": self.handle.links[i].endpoint, "connected": self.handle.links[i].phase == LINK_UP,
             "sync": bool(self.handle.links[i].sync), "in_window": not self.handle.links[i].closed,
+            # by an operator of the present primary
+            "logged_out": bool(self.handle.sender.epoch and not self.handle.links[i].enabled
+                               and not self.handle.stopping),
             "holding": bool(intake_holds(&self.handle.intake, i)),
         }
 

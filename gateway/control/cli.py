@@ -134,7 +134,8 @@ def _print(states: dict[str, Any]) -> None:
         )
         for entry in state["sessions"]:
             numbers = (str(entry["next_out"]), str(entry["next_in"]))
-            sessions.add_row(node, entry["name"], entry["state"].lower(), *numbers)
+            down = entry.get("logged_out") and entry["state"] == "DISCONNECTED"
+            sessions.add_row(node, entry["name"], "logged out" if down else entry["state"].lower(), *numbers)
         for entry in state.get("receivers", []):
             joined = "yes" if entry["joined"] else "no"
             receivers.add_row(node, entry["name"], entry["kind"], joined, str(entry["received_lsn"]))
@@ -156,8 +157,22 @@ def _complaints(states: dict[str, Any]) -> Iterator[str]:
         for entry in state["sessions"]:
             if why := entry.get("stopped_because"):
                 yield f"node {node}: session {entry['name']} stopped: {why}"
+            if entry.get("logged_out"):
+                again = f"`gateway session {entry['name']} resume --node {node}` logs it on"
+                yield f"node {node}: session {entry['name']} was logged out by an operator; {again}"
+        for client in _killed(state):
+            again = f"`gateway kill --clear{f' --client {client}' if client else ''}` lets orders pass"
+            yield f"node {node}: the kill switch is set for {client or 'all clients'}; {again}"
     if not any(state.get("role") == "PRIMARY" for state in states.values()):
         yield "no node that answers is primary: orders wait"
+
+
+def _killed(state: dict[str, Any]) -> Iterator[str]:
+    """Clients that may not trade; "": none may."""
+    switch = state.get("kill_switch", {"all": False, "clients": []})
+    if switch["all"]:
+        yield ""
+    yield from switch["clients"]
 
 
 def _table(*headings: str) -> Table:

@@ -107,6 +107,21 @@ def test_the_status_command_says_why_a_session_stopped_and_that_nobody_is_primar
     assert "no node that answers is primary: orders wait\n" in text
 
 
+def test_the_status_command_says_what_an_operator_has_switched_off(capsys, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    primary = status("PRIMARY")
+    name = primary["sessions"][0]["name"]
+    primary["sessions"][0] |= {"state": "DISCONNECTED", "logged_out": True}
+    primary["kill_switch"] = {"all": True, "clients": ["momentum"]}
+    control._print({"a": primary, "b": {"error": "node b does not answer"}})
+    text = capsys.readouterr().out
+    assert fits(text.partition("node a: ")[0])
+    assert "logged out" in text.partition("node a: ")[0]
+    assert f"node a: session {name} was logged out by an operator; `gateway session {name} resume --node a`" in text
+    assert "node a: the kill switch is set for all clients; `gateway kill --clear` lets orders pass\n" in text
+    assert "node a: the kill switch is set for momentum; `gateway kill --clear --client momentum`" in text
+
+
 def test_the_plain_view_tells_each_tenth_once():
     console = Console(file=io.StringIO(), width=80)
     with PlainView(console, 100) as view:

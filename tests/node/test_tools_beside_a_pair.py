@@ -59,6 +59,40 @@ def test_the_journal_of_a_living_node_can_be_verified_and_read(rig: Rig):
         assert (first["lsn"], first["kind"]) == (1, "EPOCH")
 
 
+def test_the_status_shows_what_an_operator_has_switched_off(rig: Rig):
+    primary = rig.status()["node"]
+
+    def shown() -> tuple[str, dict]:
+        text = gateway("status", "--config", rig.world.config).stdout
+        return text, json.loads(gateway("status", "--config", rig.world.config, "--json").stdout)[primary]
+
+    try:
+        for path, arguments in (
+            ("sessions/HOLDING/logout", {}),
+            ("kill", {"client": "throttled"}),
+            ("kill", {"client": "limited"}),
+        ):
+            assert rig.command(path, **arguments)[0] == 200
+        text, state = shown()
+        assert state["kill_switch"] == {"all": False, "clients": ["limited", "throttled"]}
+        assert [entry["name"] for entry in state["sessions"] if entry["logged_out"]] == ["HOLDING"]
+        assert f"node {primary}: session HOLDING was logged out by an operator" in text
+        assert f"node {primary}: the kill switch is set for throttled" in text
+        assert rig.command("kill")[0] == 200
+        text, state = shown()
+        assert state["kill_switch"]["all"] is True
+        assert f"node {primary}: the kill switch is set for all clients" in text
+    finally:
+        rig.command("unkill")
+        for client in ("limited", "throttled"):
+            rig.command("unkill", client=client)
+        rig.command("sessions/HOLDING/resume")
+    text, state = shown()
+    assert state["kill_switch"] == {"all": False, "clients": []}
+    assert "operator" not in text
+    assert "kill switch" not in text
+
+
 def test_the_kill_switch_on_the_command_line(rig: Rig):
     primary = rig.status()["node"]
     for arguments in ((), ("--clear",)):
