@@ -10,10 +10,18 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import structlog
+
 from gateway.config import Config
 from gateway.node.sessiontimes import SessionTimes, State, Step
 
-LONGEST_SLEEP_S = 10.0  # a wall clock that is set anew is noticed as soon
+log = structlog.get_logger("node")
+
+LONGEST_SLEEP_S = 10.0  # a wall clock that is set anew is noticed as soon; what went wrong is tried again as late
+REMEDY = (
+    "until it passes this node keeps none of the session's times: see to the host's clock and time zones, "
+    "or log it out and reset it by `gateway session`; the node goes on trying"
+)
 
 
 class DayChange:
@@ -21,6 +29,7 @@ class DayChange:
 
     def __init__(self, config: Config, tell: Callable[[int, Step], None]) -> None:
         self._times = {index: times for index, s in enumerate(config.session) if (times := SessionTimes.of(s))}
+        self._names = [s.name for s in config.session]
         self._states: dict[int, State] = {}
         self._tell = tell
         self._tasks: list[asyncio.Task[None]] = []
@@ -38,11 +47,16 @@ class DayChange:
 
     async def _keep(self, index: int, times: SessionTimes) -> None:
         while True:
-            now = datetime.now(UTC)
-            self._look(index, times, now)
-            change = times.schedule.next_change(now)
-            ahead = (change - now).total_seconds() if change is not None else LONGEST_SLEEP_S
-            await asyncio.sleep(min(ahead, LONGEST_SLEEP_S))
+            ahead = LONGEST_SLEEP_S
+            try:
+                now = datetime.now(UTC)
+                self._look(index, times, now)
+                change = times.schedule.next_change(now)
+                if change is not None:
+                    ahead = min((change - now).total_seconds(), LONGEST_SLEEP_S)
+            except Exception:  # the session's later times must not suffer from it
+                log.exception("schedule_failed", session=self._names[index], remedy=REMEDY)
+            await asyncio.sleep(ahead)
 
     def _look(self, index: int, times: SessionTimes, now: datetime) -> None:
         state = times.state(now)

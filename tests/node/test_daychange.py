@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Container
 from datetime import UTC, datetime, time, timedelta
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
+import structlog
 
 from gateway.config.units import DailyTime
 from gateway.fix.schedule import parse_schedule
@@ -15,9 +17,9 @@ from gateway.node import daychange
 from gateway.node.daychange import LONGEST_SLEEP_S, DayChange
 from gateway.node.sessiontimes import Order, Step, since_epoch_ns
 
-NONE = SimpleNamespace(windows=None, reset_at=None)
-AT_FIVE = SimpleNamespace(windows=None, reset_at=DailyTime(time(17), ZoneInfo("America/New_York")))
-OFFICE = SimpleNamespace(windows=parse_schedule("Mon-Fri 07:00-17:30 UTC"), reset_at=None)
+NONE = SimpleNamespace(name="NONE", windows=None, reset_at=None)
+AT_FIVE = SimpleNamespace(name="AT_FIVE", windows=None, reset_at=DailyTime(time(17), ZoneInfo("America/New_York")))
+OFFICE = SimpleNamespace(name="OFFICE", windows=parse_schedule("Mon-Fri 07:00-17:30 UTC"), reset_at=None)
 
 
 def utc(text: str) -> datetime:
@@ -42,8 +44,11 @@ class Clock:
         await asyncio.get_running_loop().run_in_executor(None, lambda: None)
 
 
-def told(monkeypatch: pytest.MonkeyPatch, clock: Clock, *sessions: object) -> list[tuple[int, Step, datetime]]:
-    """(session index, step, UTC time) of all that is told until the clock stands still."""
+def told(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock, *sessions: object, failing: Container[datetime] = ()
+) -> list[tuple[int, Step, datetime]]:
+    """(session index, step, UTC time) of all that is told until the clock stands still; at the moments `failing` the
+    node takes nothing."""
 
     class FakeDatetime(datetime):
         @classmethod
@@ -52,8 +57,13 @@ def told(monkeypatch: pytest.MonkeyPatch, clock: Clock, *sessions: object) -> li
 
     seen: list[tuple[int, Step, datetime]] = []
 
+    def tell(index: int, step: Step) -> None:
+        if clock.now in failing:
+            raise RuntimeError("no room")
+        seen.append((index, step, clock.now))
+
     async def run() -> None:
-        change = DayChange(SimpleNamespace(session=sessions), lambda i, step: seen.append((i, step, clock.now)))
+        change = DayChange(SimpleNamespace(session=sessions), tell)
         change.start()
         while clock.now < clock.until:
             await asyncio.get_running_loop().run_in_executor(None, lambda: None)
@@ -87,3 +97,14 @@ def test_no_sleep_is_so_long_that_a_clock_set_anew_is_missed(monkeypatch: pytest
     clock = Clock("2026-01-15 12:00", until="2026-01-15 12:01")
     told(monkeypatch, clock, OFFICE)
     assert max(clock.slept) == LONGEST_SLEEP_S
+
+
+def test_a_change_that_cannot_be_told_is_logged_with_what_to_do_and_told_later(monkeypatch: pytest.MonkeyPatch):
+    clock = Clock("2026-01-15 17:29:55", until="2026-01-15 17:30:20")
+    failing = [utc("2026-01-15 17:30")]
+    with structlog.testing.capture_logs() as lines:
+        seen = told(monkeypatch, clock, OFFICE, failing=failing)
+    assert seen[1:] == [(0, Step(Order.CLOSE), utc("2026-01-15 17:30:10"))]
+    (line,) = [line for line in lines if line["log_level"] == "error"]
+    assert (line["event"], line["session"]) == ("schedule_failed", "OFFICE")
+    assert "gateway session" in line["remedy"]
