@@ -60,6 +60,12 @@ def stop_text(note: Note) -> str | None:
     return f"{reason} ({text})" if text else reason
 
 
+BAD_MAC_REMEDY = (
+    "give both nodes, and each receiver, the same secret (replication.key_file or key_env); if they have it, somebody "
+    "else sends to this node's replication address: close it to other hosts"
+)
+
+
 # What b and c of a note are, by code; of others they are "lsn" and "value". An empty name: nothing for people.
 NOTE_ARGUMENTS = {
     "suspected": ("", ""),
@@ -139,7 +145,8 @@ def _log_failure(log: Any, note: Note, session_names: list[str]) -> None:
 def _log_dropped(log: Any, note: Note) -> None:
     reason = DROP_NAMES[note.a]
     if reason != "wrong_version":
-        log.warning("datagrams_dropped", reason=reason, count=note.b)
+        remedy = {"remedy": BAD_MAC_REMEDY} if reason == "bad_mac" else {}
+        log.warning("datagrams_dropped", reason=reason, count=note.b, **remedy)
         return
     log.error(
         "peer_of_another_format",

@@ -52,6 +52,13 @@ def test_a_peer_of_another_format_is_named_with_both_versions():
     assert (line["peer_version"], line["own_version"]) == (9, 1)
 
 
+def test_datagrams_of_another_secret_are_told_with_what_to_do():
+    (line,) = logged("datagrams_dropped", a=DROP_NAMES.index("bad_mac"), b=4)
+    assert (line["event"], line["reason"], line["count"]) == ("datagrams_dropped", "bad_mac", 4)
+    assert "the same secret (replication.key_file" in line["remedy"]
+    assert "somebody else" in line["remedy"]
+
+
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("release", Release)
 def test_a_change_of_role_says_why(state: State, release: Release):
