@@ -22,7 +22,7 @@ from gateway.client.events import Event, Message
 from gateway.client.forks import FORKED, watch_forks
 from gateway.client.links import Phase, WishKind
 from gateway.client.orders import Fields, Request, cl_ord_id_prefix, encode_fields
-from gateway.client.positions import PositionFile
+from gateway.client.positions import PositionFile, check_positions
 from gateway.client.protocol import DEFAULT_MAX_EVENTS, DEFAULT_MAX_PENDING, ClientCore, Counters
 from gateway.client.shared import SharedConnection
 from gateway.client.submission import CheckpointFetch, CheckpointStore, Handle, Submission
@@ -99,6 +99,7 @@ class AsyncClient:
         max_pending: int = DEFAULT_MAX_PENDING,
         max_events: int = DEFAULT_MAX_EVENTS,
     ) -> None:
+        check_positions(positions)
         self._places = parse_places(nodes)
         self._core = ClientCore(
             name,

@@ -29,6 +29,13 @@ MAX_SESSIONS = 256
 FILE_BYTES = HEADER.size + MAX_SESSIONS * ENTRY_BYTES
 
 
+def check_positions(positions: object) -> None:
+    """Raises TypeError: a path, for example, is no PositionFile."""
+    if positions is not None and not isinstance(positions, PositionFile):
+        found = type(positions).__name__
+        raise TypeError(f"positions: a PositionFile (or None) is expected, found {found}: say PositionFile(path)")
+
+
 class PositionFile:
     """Positions of one client in the file `path`; it is created if there is none.
 

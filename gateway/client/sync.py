@@ -21,7 +21,7 @@ from gateway.client.events import Event, Message
 from gateway.client.forks import FORKED, watch_forks
 from gateway.client.links import Phase, WishKind
 from gateway.client.orders import Fields, Request, cl_ord_id_prefix, encode_fields
-from gateway.client.positions import PositionFile
+from gateway.client.positions import PositionFile, check_positions
 from gateway.client.protocol import DEFAULT_MAX_EVENTS, DEFAULT_MAX_PENDING, ClientCore, Counters
 from gateway.client.sockets import Happened, Sockets
 from gateway.client.submission import CheckpointFetch, CheckpointStore, Handle, Submission
@@ -84,7 +84,7 @@ class Client:
         on_event: called on the I/O thread for each event, instead of `next` and iteration. Must not block.
         connect_timeout: seconds to wait for a primary. None: do not wait at all; submit by session name once connected.
 
-    Raises NotConnected, LoginRefused, InvalidRequest, OSError (a host name that is not known).
+    Raises NotConnected, LoginRefused, InvalidRequest, TypeError (`positions`), OSError (a host name that is not known).
 
     Example::
 
@@ -110,6 +110,7 @@ class Client:
         max_pending: int = DEFAULT_MAX_PENDING,
         max_events: int = DEFAULT_MAX_EVENTS,
     ) -> None:
+        check_positions(positions)
         places = parse_places(nodes)
         self._core = ClientCore(
             name,

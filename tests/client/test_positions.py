@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.client import PositionFile, PositionsDamaged
+from gateway.client import AsyncClient, Client, PositionFile, PositionsDamaged
 from gateway.client.positions import ENTRY_BYTES, HEADER, SLOT, SLOTS_AT
 
 
@@ -82,3 +82,10 @@ def test_too_many_sessions_are_refused(tmp_path: Path) -> None:
             file.note(f"S{number}", number, 0, 1)
         with pytest.raises(PositionsDamaged, match="no room for session 'one more'"):
             file.note("one more", 300, 0, 1)
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize("positions", ["momentum.pos", Path("momentum.pos"), {}, ""])
+def test_a_client_takes_no_path_for_a_positions_file(kind: type[Client] | type[AsyncClient], positions: object) -> None:
+    with pytest.raises(TypeError, match=r"positions: a PositionFile .* found \w+: say PositionFile\(path\)"):
+        kind("127.0.0.1:1", "momentum", positions=positions)  # type: ignore[arg-type]
