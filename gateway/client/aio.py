@@ -19,7 +19,7 @@ from gateway.client.address import Address, format_address, parse_places
 from gateway.client.aioshared import SharedTransport, open_shared
 from gateway.client.errors import BackPressure, ClientClosed, NotConnected, WaitTimeout
 from gateway.client.events import Event, Message
-from gateway.client.forks import FORKED, watch_forks
+from gateway.client.forks import FORKED, let_go, watch_forks
 from gateway.client.links import Phase, WishKind
 from gateway.client.orders import Fields, Request, cl_ord_id_prefix, encode_fields
 from gateway.client.positions import PositionFile, check_positions
@@ -310,9 +310,17 @@ class AsyncClient:
             raise BackPressure(f"{complaint} ({unread} events unread{hint}); {self._core.describe()}") from None
 
     def _leave_to_parent(self) -> None:
-        if not self._core.closed:
-            self._taken = self._file = None
-            self._core.leave(ClientClosed(FORKED))
+        if self._core.closed:
+            return
+        self._taken = self._file = None
+        # Of the parent's loop, whose poll set this process shares: closed here, they would be unregistered there.
+        self._parents = (self._transports, self._timer, self._attempts, self._waiters)
+        for transport in self._transports:
+            if transport is not None and not transport.is_closing():
+                let_go(_descriptor(transport))
+        self._transports = [None] * len(self._places)
+        self._timer, self._attempts, self._waiters = None, set(), set()
+        self._core.leave(ClientClosed(FORKED))
 
     def _note_taken(self) -> None:
         taken, self._taken = self._taken, None
@@ -427,6 +435,13 @@ class AsyncClient:
         for node in range(len(self._transports)):
             self._drop(node)
         self._wake_waiters()
+
+
+def _descriptor(transport: _Transport) -> int:
+    number: int = (
+        transport.fileno() if isinstance(transport, SharedTransport) else transport.get_extra_info("socket").fileno()
+    )
+    return number
 
 
 class _Connection(asyncio.Protocol):

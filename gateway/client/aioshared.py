@@ -76,6 +76,10 @@ class SharedTransport:
         self._reading = True
         self._loop.call_soon(self._woken)
 
+    def fileno(self) -> int:
+        """Of the socket that carries the wake-ups."""
+        return self._connection.fileno()
+
     def abort(self) -> None:
         """Closes."""
         if not self._closing:

@@ -27,6 +27,16 @@ def watch_forks(client: Forkable) -> None:
     _clients.add(client)
 
 
+def let_go(descriptor: int) -> None:
+    """In the child: what `descriptor` refers to ends when the parent ends it. The number stays taken, because an object
+    of the parent's that is not to be touched would close it some time."""
+    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.dup2(nothing, descriptor, inheritable=False)
+    finally:
+        os.close(nothing)
+
+
 def _after_fork() -> None:
     for client in list(_clients):
         client._leave_to_parent()

@@ -1,6 +1,7 @@
 """The asyncio client against fake nodes, on one event loop: the same behaviour as the blocking one."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import uvloop
 from fakenode import SESSION, SESSION_NAME, FakeNode, FakePair
+from forking import in_a_fork
 
 from gateway.client import (
     AsyncClient,
@@ -196,5 +198,44 @@ def test_checkpoints_are_stored_and_found_again(run: Run) -> None:
             assert await client.fetch("k", PATIENCE_S) is None
             await client.store("k", b"v")
             assert await client.fetch("k", PATIENCE_S) == b"v"
+
+    run(story())
+
+
+def test_a_forked_process_leaves_the_client_to_its_parent(run: Run, tmp_path: Path) -> None:
+    async def story() -> None:
+        with PositionFile(tmp_path / "positions") as positions:
+            async with world(positions=positions) as (client, a, _):
+                a.mute = True
+                waiting = await client.submit(SESSION_NAME, "D", b"55=A\x01", "o1")
+                await wait_until(lambda: a.pair.submissions, "the order has come")
+                for act in (lambda: client.send(SESSION_NAME, ORDER), client.next, waiting.wait):
+                    assert "make a new one here" in in_a_fork(lambda act=act: asyncio.run(act()))
+                assert in_a_fork(lambda: asyncio.run(client.close())) == "None"
+                assert not waiting.done
+                a.say(wire.accepted(SESSION, 0, 1, "o1"))
+                assert (await waiting.wait(PATIENCE_S)).outcome is Outcome.ACCEPTED
+                assert client.connected
+                assert [frame.fields for frame in a.pair.submissions] == [b"11=o1\x0155=A\x01"]
+
+    run(story())
+
+
+def test_a_forked_process_does_not_keep_the_connections_of_its_parent_up(run: Run) -> None:
+    async def story() -> None:
+        async with world() as (client, a, _):
+            read, write = os.pipe()
+            child = os.fork()
+            if child == 0:
+                os.close(write)
+                os.read(read, 1)  # until the parent lets it end
+                os._exit(0)
+            try:
+                await client.close()
+                await wait_until(lambda: not a.connections, "the node sees the end of the connection")
+            finally:
+                os.close(write)
+                os.close(read)
+                os.waitpid(child, 0)
 
     run(story())

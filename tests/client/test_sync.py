@@ -1,13 +1,12 @@
 """The blocking client against fake nodes: submissions, failover, resume, back-pressure, refusal."""
 
-import os
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Never
 
 import pytest
 from fakenode import SESSION, SESSION_NAME, ThreadedPair
+from forking import in_a_fork
 
 from gateway.client import (
     BackPressure,
@@ -372,24 +371,6 @@ def test_a_callback_may_submit(pair: ThreadedPair) -> None:
         first.add_done_callback(lambda _: second.append(client.send(SESSION_NAME, ORDER)))
         wait_for(lambda: second, "the callback has sent")
         assert second[0].wait(PATIENCE_S).outcome is Outcome.ACCEPTED
-
-
-def in_a_fork(act: Callable[[], Any]) -> str:
-    """What `act` raised in a forked process, or what it gave."""
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            told = repr(act())
-        except BaseException as error:
-            told = repr(error)
-        finally:
-            os.write(write, told.encode())
-            os._exit(0)
-    os.waitpid(child, 0)
-    os.close(write)
-    with os.fdopen(read) as answer:
-        return answer.read()
 
 
 @pytest.mark.parametrize("lock_is_held", [False, True])
