@@ -78,7 +78,8 @@ class Client:
 
     Args:
         nodes: "host:port,host:port" or a sequence of addresses: all nodes of the pair, in any order.
-        name, token: as in the gateway's configuration. The token is in no repr, log or error.
+        name, token: as in the gateway's configuration. The token is in no repr, log or error. Two programs of one name
+            are one client to the gateway: both are told everything, and they share ClOrdIDs, checkpoints and limits.
         positions: where to keep how far this strategy has read; with None every start reads the session's messages
             from the beginning (of the present generation), or from now on with `from_now`.
         on_event: called on the I/O thread for each event, instead of `next` and iteration. Must not block.

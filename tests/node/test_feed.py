@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.client import Client, Message, Order, PositionFile, Side, WaitTimeout
+from gateway.client import Client, Message, Order, OrderStatus, PositionFile, Refused, Side, WaitTimeout
 from tests.support.rig import WAIT_S, Rig
 
 _numbers = itertools.count(1)
@@ -50,6 +50,21 @@ def test_executions_come_once_in_the_order_of_their_numbers(rig: Rig, name: str)
     assert [message.get(11) for message in messages] == [f"{name}-{i}" for i in range(20)]
     numbers = [message.seq for message in messages]
     assert numbers == sorted(set(numbers))
+
+
+def test_two_live_clients_of_one_name_are_one_to_the_gateway_and_both_are_told_everything(rig: Rig, name: str):
+    one, other = rig.client(), rig.client()
+    sent = one.send("BROKER", Order(symbol="ABC", side=Side.BUY, quantity=10, price="1"), f"{name}-1").wait(WAIT_S)
+    assert heard(one, f"{name}-1")[-1] == heard(other, f"{name}-1")[-1] == f"{name}-1"
+    again = other.send("BROKER", Order(symbol="XYZ", side=Side.SELL, quantity=99, price="2"), f"{name}-1").wait(WAIT_S)
+    assert (again.seq, again.order_status) == (sent.seq, OrderStatus.NEW)  # the first order: the second was not sent
+    one, other = rig.client("limited"), rig.client("limited")
+    refused = one.send("BROKER", Order(symbol="ABC", side=Side.BUY, quantity=101, price="1")).wait(WAIT_S)
+    while not isinstance(event := other.next(WAIT_S), Refused):
+        pass
+    assert (event.cl_ord_id, event.reason) == (refused.cl_ord_id, refused.reason)
+    one.store("where", b"1").wait(WAIT_S)
+    assert other.fetch("where", WAIT_S) == b"1"
 
 
 def test_a_client_that_comes_back_is_told_what_it_missed_and_nothing_twice(rig: Rig, name: str, tmp_path: Path):
