@@ -185,7 +185,6 @@ cdef bint pass_answer_on(node_t* n, uint16_t session, const record_header_t* rec
     cdef const record_header_t* about = NULL
     cdef const field_t* field
     cdef const field_t* text
-    cdef uint64_t before
     if record.kind == RECORD_REJECTED:
         about = journal_at(n.journal, record.seq)
         if about is NULL or about.session != session or about.kind != RECORD_IN:
@@ -203,11 +202,8 @@ cdef bint pass_answer_on(node_t* n, uint16_t session, const record_header_t* rec
     if message.msg_type == MSG_REJECT or message.msg_type == MSG_BUSINESS_REJECT:
         field = find_field(&message, TAG_REF_SEQ_NUM, 3)
         text = find_field(&message, TAG_TEXT, 3)
-        if field is not NULL and field_uint(&message, field) > 0:
-            before = replica_generation_start(&n.replica, record.session, replica_generation_at(
-                &n.replica, record.session, record.lsn)) - 1
-            about = journal_find_in(n.journal, record.session, DIRECTION_OUT, <uint64_t>field_uint(&message, field),
-                                    before, record.lsn)
+        if field is not NULL:
+            about = sent_under(n, record, field_uint(&message, field))
         if about is not NULL and about.client == record.client and about.flags & FLAG_ORDER:
             return refuse_in_words(n, session, record, about, message.data + text.offset if text is not NULL else NULL,
                                    text.length if text is not NULL else 0)
@@ -248,6 +244,17 @@ cdef bint send_passed(node_t* n, uint16_t session, const record_header_t* record
         note(n, NOTE_NOT_PASSED_ON, session, 0, record.lsn, record_payload_length(record))
         return 1
     return number_passed(n, session, message.data + msg_type.offset, msg_type.length, size + length, record.lsn)
+
+
+cdef const record_header_t* sent_under(node_t* n, const record_header_t* record, int64_t seq) noexcept nogil:
+    """What we had sent as number `seq` when `record` came in. A number that was never given is not looked for: that
+    might read the whole log."""
+    cdef const session_t* s = &n.replica.sessions[record.session]
+    cdef uint32_t generation = replica_generation_at(&n.replica, record.session, record.lsn)
+    if seq <= 0 or (generation == s.generation and <uint64_t>seq >= s.next_out):
+        return NULL
+    return journal_find_in(n.journal, record.session, DIRECTION_OUT, <uint64_t>seq,
+                           replica_generation_start(&n.replica, record.session, generation) - 1, record.lsn)
 
 
 cdef bint refuse_to(node_t* n, uint16_t session, const message_t* message, uint8_t reason, uint64_t id,

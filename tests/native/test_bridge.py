@@ -15,6 +15,7 @@ from tests.support.sessions import SECOND, fields_of, messages_in
 
 RESET = 3  # session_command
 HOLD_S = 60
+LOGOUT, RESUME, SET_SEQ = 1, 2, 4
 ORDER = ((55, "ABC"), (54, 1), (38, 100), (40, 1))
 Fields = dict[int, str]
 
@@ -328,6 +329,23 @@ def test_a_reject_of_the_broker_is_about_the_order(kind: str):
     (refusal,) = stage.told()
     assert (refusal[35], refusal[11], refusal[39]) == ("8", "a", "8")
     assert all(refusal.values())
+
+
+def test_a_reject_of_a_number_that_was_not_given_is_about_no_order():
+    stage = ready()
+    for name in "ab":
+        stage.ask((11, name), *ORDER)
+    seq = {m[11]: m[34] for m in stage.heard[stage.broker] if m[35] == "D"}
+    stage.node.session_command(stage.broker, LOGOUT)
+    stage.hang_up(stage.broker)
+    next_in = stage.owner.status()["sessions"][stage.broker]["next_in"]
+    assert stage.node.session_command(stage.broker, SET_SEQ, next_out=1, next_in=next_in) == 0
+    stage.node.session_command(stage.broker, RESUME)
+    stage.log_on(stage.broker)
+    stage.say(stage.broker, "j", (45, seq["b"]), (372, "D"), (379, "a"), (380, 3))
+    stage.turn()
+    (passed,) = stage.told()
+    assert (passed[35], passed[379]) == ("j", "a")
 
 
 def test_orders_that_wait_behind_many_others_survive_a_restart():
