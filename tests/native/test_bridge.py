@@ -15,7 +15,7 @@ from tests.support.sessions import SECOND, fields_of, messages_in
 
 RESET = 3  # session_command
 HOLD_S = 60
-LOGOUT, RESUME, SET_SEQ = 1, 2, 4
+LOGOUT, RESUME, RESET, SET_SEQ = 1, 2, 3, 4
 ORDER = ((55, "ABC"), (54, 1), (38, 100), (40, 1))
 Fields = dict[int, str]
 
@@ -346,6 +346,22 @@ def test_a_reject_of_a_number_that_was_not_given_is_about_no_order():
     stage.turn()
     (passed,) = stage.told()
     assert (passed[35], passed[379]) == ("j", "a")
+
+
+def test_a_start_over_of_the_numbers_ends_no_order():
+    stage = ready()
+    stage.ask((11, "a"), *ORDER)
+    stage.node.session_command(stage.broker, LOGOUT)
+    stage.hang_up(stage.broker)
+    assert stage.node.session_command(stage.broker, RESET) == 0
+    stage.node.session_command(stage.broker, RESUME)
+    stage.log_on(stage.broker)
+    assert stage.owner.status()["sessions"][stage.broker]["generation"] == 1
+    assert stage.owner.order(1, b"a")["state"] == "SENT"
+    stage.say(stage.broker, "8", (37, "o"), (11, "a"), (17, "e"), (150, "C"), (39, "C"), (151, 0), (14, 0), (6, 0))
+    stage.turn()
+    assert stage.owner.order(1, b"a")["state"] == "EXPIRED"
+    assert stage.outcomes() == [("a", "C")]
 
 
 def test_orders_that_wait_behind_many_others_survive_a_restart():
