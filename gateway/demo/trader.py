@@ -88,6 +88,11 @@ class Trader:
             self._tell()
         self._tell(done=True)
 
+    @property
+    def unanswered(self) -> list[str]:
+        """ClOrdIDs that the gateway or, of those that it accepted, the counterparty has not answered yet."""
+        return sorted(self._unanswered)
+
     def _submit(self, number: int) -> None:
         order = replace(self._orders[number % len(self._orders)].order)
         cl_ord_id = f"{self._name}-{number:08d}"

@@ -22,6 +22,8 @@ from tests.support.waiting import wait_until
 
 FLOW_TIMEOUT_S = 100.0
 LOG_TIMEOUT_S = 15.0
+EXAMPLES = 3  # of orders without an answer
+LAST_LOG_LINES = 12
 ORDERS = Path(__file__).parents[2] / "configs" / "orders.csv"
 
 
@@ -31,6 +33,7 @@ class Flow:
     def __init__(self, world: World, rate: float, count: int) -> None:
         self.count = count
         self.counts = Counts()
+        self._trader: Trader | None = None
         self._failed: BaseException | None = None
         self._world = world
         self._thread = threading.Thread(target=self._run, args=(rate, count), name="strategy", daemon=True)
@@ -41,12 +44,18 @@ class Flow:
         recorder = ClientRecorder(self._world.client_record)
         try:
             with Client(nodes, CLIENT, connect_timeout=30) as client:
-                Trader(client, CLIENT, SESSION, read_orders(ORDERS), recorder, self._show).run(rate, count)
+                self._trader = Trader(client, CLIENT, SESSION, read_orders(ORDERS), recorder, self._show)
+                self._trader.run(rate, count)
         except BaseException as error:
             self._failed = error
 
     def _show(self, counts: Counts) -> None:
         self.counts = counts
+
+    @property
+    def unanswered(self) -> list[str]:
+        """ClOrdIDs of the orders that are not answered."""
+        return self._trader.unanswered if self._trader is not None else []
 
     async def submitted(self, count: int) -> None:
         """Waits until so many orders are submitted."""
@@ -150,10 +159,24 @@ class Stage(World):
 
     async def assert_all_processed(self, flow: Flow) -> AuditResult:
         """At the flow's end everything stops, the audit passes, and each order was accepted and processed."""
-        counts = await flow.done()
+        try:
+            counts = await flow.done()
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{await self._what_is_missing(flow)}") from None
         result = await self.judge()
         assert counts.accepted == result.processed == flow.count, (counts.accepted, result.processed, flow.count)
         return result
+
+    async def _what_is_missing(self, flow: Flow) -> str:
+        """For a failure that may not come again: the orders without an answer, who knows of them, and what is said."""
+        lines = [f"{flow.counts}", f"unanswered: {flow.unanswered[:EXAMPLES]}"]
+        for name in flow.unanswered[:EXAMPLES]:
+            for file in (self.client_record, self.ledger):
+                text = file.read_text(errors="replace") if file.exists() else ""
+                lines += [f"{file.name}: {line}" for line in text.splitlines() if name in line]
+        for node, status in (await self.see.statuses()).items():
+            lines += [f"{node}: {status}", *(f"{node}: {line}" for line in self.log(node)[-LAST_LOG_LINES:])]
+        return "\n".join(lines)
 
     async def judge(self) -> AuditResult:
         """Stops everything, the standby first, and audits; fails with the findings if the audit does."""
