@@ -159,7 +159,8 @@ cdef enum:
     LAST_DRAINS = 64                 # of as many each, when the reactor ends
     STOP_TIMEOUT_NS = 3000000000     # log-out of all sessions at a stop
     # Looks where the next thing is expected, between two questions to the kernel for everything.
-    PATH_LOOKS = 4                   # each asks the kernel itself
+    PATH_LOOKS = 4                   # each asks the kernel itself. Where others want the core too, it is one,
+    UNASKED_TURNS = 3                # and so many turns on end end with it
     SHARED_LOOKS = 64                # all together take as long as one question
     NOBODY_RAN_NS = 1000             # a sched_yield() that gave the core to nobody is back before that
     ALONE_TURNS = 15                 # until the next one, then
@@ -388,7 +389,7 @@ cdef void run_until_stopped(Reactor self) noexcept nogil:
             read_clock(self)
             wait_ns = <long long>(deadline - self.now.mono_ns) if deadline > self.now.mono_ns else 0
         count = 0
-        if not look(self):
+        if not look(self) and not has_looked_enough(self):
             count = wait_events(self.epoll_fd, events, EVENTS_PER_TURN, wait_ns)
         clients_awake(self)
         read_clock(self)
@@ -409,6 +410,8 @@ cdef void run_until_stopped(Reactor self) noexcept nogil:
         node_end_turn(self.node)
         if self.stopping and (node_stopped(self.node) or self.now.mono_ns >= self.stop_mono_ns):
             break
+        if self.busy_poll and self.yield_when_idle and self.node.sender.epoch == 0:
+            let_others_run_when_idle(self)       # those who wait for a standby may wait for its core
     close_all(self)
     note_from_reactor(self.node, NOTE_STOPPED, 0, 0, NULL, 0)
     notify(self)
@@ -430,16 +433,33 @@ cdef uint64_t others_ran_ns(Reactor self) noexcept nogil:
     return self.now.mono_ns - before
 
 
+cdef inline bint awaits_peer(Reactor self) noexcept nogil:
+    return self.node.sender.epoch == 0 or self.node.released_lsn < self.node.journal.last_lsn
+
+
+cdef inline bint is_crowded(Reactor self) noexcept nogil:
+    """Others wanted the core when it was given away last."""
+    return self.yield_when_idle and self.alone_turns == 0
+
+
 cdef bint look(Reactor self) noexcept nogil:
     """Busy-poll: looks where the next thing is expected, before the kernel is asked for everything. 1: it is there."""
-    cdef bint awaits_peer = self.node.sender.epoch == 0 or self.node.released_lsn < self.node.journal.last_lsn
     if self.looked or self.more or not self.busy_poll:
         self.looked = 0              # what never stops must not keep all the rest waiting
-    elif awaits_peer:
-        self.looked = look_at_paths(self)
+    elif awaits_peer(self):
+        self.looked = look_at_paths(self, 1 if is_crowded(self) else PATH_LOOKS)
     elif self.shared_clients:
         self.looked = look_at_clients(self)
     return self.looked
+
+
+cdef bint has_looked_enough(Reactor self) noexcept nogil:
+    """What is expected has not come, and who is to send it may wait for this core: the rest can wait a few turns."""
+    if self.unasked_turns == 0 or self.more or not (self.busy_poll and is_crowded(self) and awaits_peer(self)):
+        self.unasked_turns = UNASKED_TURNS
+        return 0
+    self.unasked_turns -= 1
+    return 1
 
 
 cdef void dispatch(Reactor self, uint64_t tag, uint32_t events) noexcept nogil:

@@ -16,9 +16,10 @@ cdef void read_path(Reactor self, int path) noexcept nogil:
         if self.node.truncation_due or self.path_turns[path] + 1 != self.turns:
             break
     self.path_turns[path] = self.turns
+    self.unasked_turns = 0
 
 
-cdef bint look_at_paths(Reactor self) noexcept nogil:
+cdef bint look_at_paths(Reactor self, int looks) noexcept nogil:
     """1 if a datagram has come. Where one came in the last turn, there may be many: read_path takes them all."""
     cdef ssize_t size
     cdef int _i
@@ -26,13 +27,14 @@ cdef bint look_at_paths(Reactor self) noexcept nogil:
     for path in range(self.path_count):
         if self.path_turns[path] + 1 == self.turns:
             return 0
-    for _i in range(PATH_LOOKS):
+    for _i in range(looks):
         for path in range(self.path_count):
             size = receive_datagram(self, path)
             if size >= 0:
                 read_clock(self)
                 node_on_datagram(self.node, self.datagram, size, &self.now)
                 self.path_turns[path] = self.turns
+                self.unasked_turns = 0
                 return 1
     return 0
 
