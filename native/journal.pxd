@@ -50,6 +50,9 @@ cdef uint64_t journal_commit(journal_t* j, record_header_t* place, uint32_t payl
 # Appends a whole record as received from the primary (same bytes, same LSN). Checks CRC, LSN and epoch order.
 cdef journal_status journal_append_raw(journal_t* j, const record_header_t* record) noexcept nogil
 
+# Brings the memory of the next few records into this core's cache. Once after a turn, when nobody waits for it.
+cdef void journal_prefetch(const journal_t* j) noexcept nogil
+
 # --- lookup: the reactor thread only ------------------------------------------------------------------------------
 
 cdef const record_header_t* journal_at(journal_t* j, uint64_t lsn) noexcept nogil   # O(1); NULL if not held

@@ -50,6 +50,7 @@ cdef extern from * nogil:
     static void store_u64(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
     static uint32_t load_u32(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
     static void store_u32(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
+    static void prefetch_to_write(const uint8_t *p) { __builtin_prefetch(p, 1); }
     static int load_int(const int *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
     static void store_int(int *p, int v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
     static struct timespec span(uint64_t ns) {
@@ -77,6 +78,7 @@ cdef extern from * nogil:
     void store_u64(uint64_t*, uint64_t)
     uint32_t load_u32(const uint32_t*)
     void store_u32(uint32_t*, uint32_t)
+    void prefetch_to_write(const uint8_t*)
     int load_int(const int*)
     void store_int(int*, int)
     void wait_on(uint32_t*, uint64_t)
@@ -89,6 +91,8 @@ cdef enum:
     MAX_SEGMENTS = 1 << 16
     MAX_EPOCHS = 1 << 16
     ENTRIES_PER_PAGE = PAGE_BYTES // 8
+    CACHE_LINE_BYTES = 64
+    PREFETCH_BYTES = 1024            # an order, its execution
     PREPARE_STEP_BYTES = 1 << 20     # of a new segment, between two looks at what is to be flushed; and so much, with a
     LEISURE_STEP_BYTES = 1 << 15     # pause behind it, while there is time: who shares a core with it waits for a step
     LEISURE_NS = 2000000

@@ -38,6 +38,18 @@ cdef journal_status journal_append_raw(journal_t* j, const record_header_t* reco
     return JOURNAL_OK
 
 
+cdef void journal_prefetch(const journal_t* j) noexcept nogil:
+    cdef const private_t* p = inside(j)
+    cdef uint64_t at = p.offset
+    cdef uint64_t end = min(at + PREFETCH_BYTES, p.segment_bytes)
+    if p.tail is NULL:
+        return
+    while at < end:
+        prefetch_to_write(p.tail + at)
+        at += CACHE_LINE_BYTES
+    prefetch_to_write(<const uint8_t*>(p.positions + j.last_lsn + 1))
+
+
 cdef inline void finish(journal_t* j, record_header_t* place, uint32_t length) noexcept nogil:
     """Publishes a record that is complete but for its length."""
     cdef private_t* p = inside(j)

@@ -37,7 +37,8 @@ from .intake cimport (FAULT_CLORDID, FAULT_FRAME, FAULT_NONE, FAULT_TOO_MANY_FIE
                       INTAKE_NUMBERED, INTAKE_REFUSED_UNLOGGED, INTAKE_REPEATED, MAX_REJECT_TEXT, intake_add_session,
                       intake_drain, intake_fault_text, intake_forget_held, intake_free, intake_holds, intake_init,
                       intake_refuse, intake_settle, intake_submit, intake_verdict, submission_t)
-from .journal cimport (DIRECTION_OUT, Journal, journal_at, journal_commit, journal_find_in, journal_reserve, journal_t)
+from .journal cimport (DIRECTION_OUT, Journal, journal_at, journal_commit, journal_find_in, journal_prefetch,
+                       journal_reserve, journal_t)
 from .orders cimport (ORDER_IN_DOUBT, ORDER_REFUSED, order_t, orders_by_client, orders_clordid, orders_original)
 from .parser cimport (PARSE_GARBLED, PARSE_OK, PARSE_TOO_MANY_FIELDS, field_is, field_t, field_uint, find_field,
                       message_t, parse_message, parse_status)

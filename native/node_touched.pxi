@@ -49,3 +49,4 @@ cdef void node_session_rests(node_t* n, uint16_t session) noexcept nogil:
 cdef void node_end_turn(node_t* n) noexcept nogil:
     count_state_changes(n)
     memset(n.touched, 0, sizeof(n.touched))
+    journal_prefetch(n.journal)
