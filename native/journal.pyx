@@ -29,9 +29,9 @@ from .record cimport (FLAG_RESET, RECORD_ALIGNMENT, RECORD_HEADER_BYTES, RECORD_
                       record_header_t, record_intact, record_padded_length, record_payload, record_payload_length)
 from .segment cimport (END_OF_SEGMENT, FORMAT_VERSION, HEADER_PAGE_BYTES, MIN_SEGMENT_BYTES, PAGE_BYTES, SEGMENT_GOOD,
                        SEGMENT_NAME_BYTES, SEGMENT_OTHER_VERSION, forget, map_anonymous, populate, segment_check_header,
-                       segment_create, segment_create_anonymous, segment_fault, segment_header_t, segment_made,
-                       segment_map, segment_name, segment_rename, segment_sync, segment_t, segment_unlink,
-                       segment_unmap, segment_write_header, unmap, wipe)
+                       segment_create, segment_create_anonymous, segment_fault, segment_fill, segment_filled,
+                       segment_header_t, segment_map, segment_name, segment_rename, segment_start_writing, segment_sync,
+                       segment_t, segment_unlink, segment_unmap, segment_write_header, unmap, wipe)
 
 cdef extern from * nogil:
     """
@@ -40,6 +40,7 @@ cdef extern from * nogil:
     #endif
     #include <linux/futex.h>
     #include <pthread.h>
+    #include <sched.h>
     #include <stdint.h>
     #include <sys/prctl.h>
     #include <sys/syscall.h>
@@ -84,6 +85,7 @@ cdef extern from * nogil:
     void wait_on(uint32_t*, uint64_t)
     void wake(uint32_t*)
     void short_timer_slack()
+    int sched_yield()
     uint64_t mono_ns()
 
 cdef enum:
@@ -96,6 +98,7 @@ cdef enum:
     PREPARE_STEP_BYTES = 1 << 20     # of a new segment, between two looks at what is to be flushed; and so much, with a
     LEISURE_STEP_BYTES = 1 << 15     # pause behind it, while there is time: who shares a core with it waits for a step
     LEISURE_NS = 2000000
+    PIECE_BYTES = 1 << 14            # and even of that, for one piece
     WARM_BYTES = 1 << 18             # kept writable in front of the writer
     WARM_AFTER_FLUSH_BYTES = 1 << 14
     WARM_POSITIONS = 1 << 14         # LSNs, and
@@ -164,6 +167,7 @@ cdef struct private_t:
     meta_t* meta
     segment_t prepared
     segment_t preparing           # base NULL: none
+    int preparing_fd              # where that is backed
     uint64_t prepared_bytes       # of `preparing`
     # flushing is on: a new segment's blocks are written once in advance, which later spares
     # each flush a commit of the file system's own journal

@@ -62,6 +62,12 @@ cdef journal_status journal_background(journal_t* j, bint flushing, uint64_t int
     return journal_flush(j)
 
 
+cdef inline void give_way(const private_t* p) noexcept nogil:
+    """Between two pieces, to who shares the core, while there is time: who does not give it back has it for long."""
+    if at_leisure(p) and p.pause_ns > PREPARE_EVERY_NS:
+        sched_yield()
+
+
 cdef void keep_pace(private_t* p) noexcept nogil:
     """The next look is due when PACE_BYTES more are written, as far as the last pause tells."""
     cdef uint64_t offset = load_u64(&p.offset)
@@ -117,10 +123,14 @@ cdef int prepare_step(private_t* p) noexcept nogil:
         error = create_next(p)
         if error:
             return error
-    error = fault_in_next(p)
+    error = fill_next(p)
     if error or p.prepared_bytes < p.segment_bytes:
         return error
-    segment_made(&p.preparing, p.segment_bytes)
+    if p.preparing.backed:
+        error = segment_filled(p.preparing_fd, fills_to_disk(p))
+    if error:
+        segment_unmap(&p.preparing, p.segment_bytes)      # is made anew
+        return error
     p.prepared = p.preparing
     p.preparing.base = NULL
     store_u32(&p.prepared_full, 1)
@@ -149,20 +159,28 @@ cdef int create_next(private_t* p) noexcept nogil:
             return ENOSPC
         p.prepared_bytes = p.segment_bytes       # a page fault in anonymous memory is cheap
         return segment_create_anonymous(&p.preparing, p.segment_bytes)
-    return segment_create(&p.preparing, p.directory, PREPARED_NAME, p.segment_bytes)
+    return segment_create(&p.preparing, &p.preparing_fd, p.directory, PREPARED_NAME, p.segment_bytes)
 
 
-cdef int fault_in_next(private_t* p) noexcept nogil:
-    """Touches the next PREPARE_STEP_BYTES of the segment in preparation. 0 or errno."""
+cdef bint fills_to_disk(const private_t* p) noexcept nogil:
+    return p.writes_zeros and not hurried(p)
+
+
+cdef int fill_next(private_t* p) noexcept nogil:
+    """Fills the next LEISURE_STEP_BYTES or PREPARE_STEP_BYTES of the segment in preparation. 0 or errno."""
     cdef uint64_t start = p.prepared_bytes
     cdef uint64_t step = LEISURE_STEP_BYTES if at_leisure(p) else PREPARE_STEP_BYTES
     cdef uint64_t end = min(start + step, p.segment_bytes)
-    cdef int error
-    if start == end:
-        return 0
-    error = populate(p.preparing.base + start, end - start)
-    if error == 0 and p.writes_zeros and not hurried(p):
-        error = segment_sync(&p.preparing, start, end)
+    cdef uint64_t at = start
+    cdef int error = 0
+    while at < end and error == 0:
+        error = segment_fill(p.preparing_fd, at, min(end, at + PIECE_BYTES))
+        at += PIECE_BYTES
+        give_way(p)
+    if error == 0 and start < end:
+        # What goes to disk leaves the mapping again, and is warmed when the writer comes near.
+        error = (segment_start_writing(p.preparing_fd, start, end) if fills_to_disk(p)
+                 else populate(p.preparing.base + start, end - start))
     if error == 0:
         p.prepared_bytes = end
     return error
@@ -200,8 +218,12 @@ cdef void warm(journal_t* j) noexcept nogil:
 cdef void warm_segment(private_t* p, const segment_t* segment, uint64_t offset, uint64_t size) noexcept nogil:
     cdef uint64_t start = offset & ~<uint64_t>(PAGE_BYTES - 1)
     cdef uint64_t end = min(start + size, p.segment_bytes)
-    if segment.base is not NULL and start < end:
-        populate(segment.base + start, end - start)
+    if segment.base is NULL:
+        return
+    while start < end:
+        populate(segment.base + start, min(end - start, <uint64_t>PIECE_BYTES))
+        start += PIECE_BYTES
+        give_way(p)
 
 
 cdef uint64_t warm_index(uint64_t* entries, uint64_t start, uint64_t end) noexcept nogil:

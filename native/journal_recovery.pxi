@@ -152,6 +152,8 @@ cdef void release(journal_t* j) noexcept nogil:
         segment_unmap(&p.segments[i], p.segment_bytes)
     if p.prepared_full:
         segment_unmap(&p.prepared, p.segment_bytes)
+    if p.preparing.base is not NULL and p.preparing.backed:
+        segment_filled(p.preparing_fd, False)
     segment_unmap(&p.preparing, p.segment_bytes)
     unmap(p.positions, p.max_records * 8)
     unmap(p.lsns, index_bytes(p))

@@ -24,6 +24,9 @@ cdef extern from * nogil:
     #ifndef MADV_POPULATE_WRITE
     #define MADV_POPULATE_WRITE 23          /* Linux 5.14 */
     #endif
+    #ifndef FILL_PIECE_BYTES
+    #define FILL_PIECE_BYTES (1 << 14)
+    #endif
 
     static void *map_pages(int fd, uint64_t size, int writable) {
         int prot = writable ? PROT_READ | PROT_WRITE : PROT_READ;
@@ -49,23 +52,39 @@ cdef extern from * nogil:
         errno = e;
         return -1;
     }
+    /* By write(2), not by a fault for each page of a mapping: the kernel keeps what one call writes together, and finds
+       its blocks once. In pieces, for of what it keeps together it writes all to disk when a byte of it has changed. */
+    static int write_zeros(int fd, uint64_t start, uint64_t end) {
+        static const uint8_t zeros[FILL_PIECE_BYTES];
+        while (start < end) {
+            uint64_t size = end - start < sizeof zeros ? end - start : sizeof zeros;
+            ssize_t written = pwrite(fd, zeros, size, (off_t)start);
+            if (written < 0 && errno != EINTR) return errno;
+            if (written > 0) start += (uint64_t)written;
+        }
+        return 0;
+    }
+    static int start_writing(int fd, uint64_t start, uint64_t end) {
+        return sync_file_range(fd, (off_t)start, (off_t)(end - start), SYNC_FILE_RANGE_WRITE) == 0 ? 0 : errno;
+    }
     static void name_of_lsn(char *name, size_t size, uint64_t lsn) { snprintf(name, size, "%020" PRIu64 ".log", lsn); }
     """
     void* map_pages(int, uint64_t, bint)
     int fault_in(uint8_t*, uint64_t)
     int create_file(int, const char*, uint64_t)
+    int write_zeros(int, uint64_t, uint64_t)
+    int start_writing(int, uint64_t, uint64_t)
     void name_of_lsn(char*, size_t, uint64_t)
     int munmap(void*, size_t)
     int msync(void*, size_t, int)
     int renameat(int, const char*, int, const char*)
     int unlinkat(int, const char*, int)
     int fsync(int)
+    int fdatasync(int)
     int close_fd "close"(int)
     int madvise(void*, size_t, int)
     int MS_SYNC
     int MADV_DONTNEED
-    int MADV_RANDOM
-    int MADV_NORMAL
 
 cdef uint64_t SEGMENT_MAGIC = 0x474F4C4E47584946     # "FIXGNLOG", little-endian
 
@@ -98,26 +117,38 @@ cdef segment_fault segment_check_header(const segment_header_t* header) noexcept
     return SEGMENT_GOOD if header.first_lsn else SEGMENT_UNUSED
 
 
-cdef int segment_create(segment_t* s, int directory, const char* name, uint64_t segment_bytes) noexcept nogil:
-    cdef int error
+cdef int segment_create(segment_t* s, int* descriptor, int directory, const char* name,
+                        uint64_t segment_bytes) noexcept nogil:
+    cdef int error = 0
     cdef int fd
     s.base = NULL
     unlinkat(directory, name, 0)      # what an earlier attempt left
     fd = create_file(directory, name, segment_bytes)
     if fd < 0:
         return errno
-    error = segment_map(s, fd, segment_bytes, True)
-    if error:
+    s.first_lsn = 0
+    s.backed = True
+    s.base = <uint8_t*>map_pages(fd, segment_bytes, True)
+    if s.base is NULL:
+        error = errno
+        close_fd(fd)
         unlinkat(directory, name, 0)
-    else:
-        # One by one: of pages that were read ahead together the kernel writes all when one has changed.
-        madvise(s.base, segment_bytes, MADV_RANDOM)
+    descriptor[0] = fd
     return error
 
 
-cdef void segment_made(const segment_t* s, uint64_t segment_bytes) noexcept nogil:
-    if s.backed:
-        madvise(s.base, segment_bytes, MADV_NORMAL)
+cdef int segment_fill(int descriptor, uint64_t start, uint64_t end) noexcept nogil:
+    return write_zeros(descriptor, start, end)
+
+
+cdef int segment_start_writing(int descriptor, uint64_t start, uint64_t end) noexcept nogil:
+    return start_writing(descriptor, start, end)
+
+
+cdef int segment_filled(int descriptor, bint to_disk) noexcept nogil:
+    cdef int error = errno if to_disk and fdatasync(descriptor) != 0 else 0
+    close_fd(descriptor)
+    return error
 
 
 cdef int segment_create_anonymous(segment_t* s, uint64_t segment_bytes) noexcept nogil:
