@@ -315,12 +315,13 @@ class AsyncClient:
         self._taken = self._file = None
         # Of the parent's loop, whose poll set this process shares: closed here, they would be unregistered there.
         self._parents = (self._transports, self._timer, self._attempts, self._waiters)
-        for transport in self._transports:
-            if transport is not None and not transport.is_closing():
-                let_go(_descriptor(transport))
-        self._transports = [None] * len(self._places)
+        transports, self._transports = self._transports, [None] * len(self._places)
         self._timer, self._attempts, self._waiters = None, set(), set()
-        self._core.leave(ClientClosed(FORKED))
+        self._core.leave(ClientClosed(FORKED))  # before anything that may fail
+        for transport in transports:
+            if transport is not None and not transport.is_closing():
+                with contextlib.suppress(OSError):
+                    let_go(_descriptor(transport))
 
     def _note_taken(self) -> None:
         taken, self._taken = self._taken, None

@@ -150,16 +150,18 @@ class Sockets:
     def leave(self) -> None:
         """Closes a forked process's copies. Nothing is unregistered: the poll set is the parent's too."""
         for node, connection in enumerate(self._sockets):
-            if connection is not None:
-                connection.close()
             self._sockets[node] = None
+            if connection is not None:
+                with contextlib.suppress(OSError):
+                    connection.close()
         self._close_own()
-        self._wake_read = self._wake_write = -1
 
     def _close_own(self) -> None:
+        ends, self._wake_read, self._wake_write = (self._wake_read, self._wake_write), -1, -1
+        for end in ends:
+            with contextlib.suppress(OSError):
+                os.close(end)
         self._selector.close()
-        os.close(self._wake_read)
-        os.close(self._wake_write)
 
     def _connected(self, node: int, connection: _Connection) -> Happened:
         self._connecting[node] = False

@@ -365,8 +365,8 @@ class Client:
         self._changed = threading.Condition(self._lock)
         self._waiting = 0
         self._taken = self._file = None
+        self._core.leave(ClientClosed(FORKED))  # before anything that may fail
         self._sockets.leave()
-        self._core.leave(ClientClosed(FORKED))
 
     # --- helpers: the I/O thread --------------------------------------------------------------------------------------
 

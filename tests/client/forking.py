@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Callable
 from typing import Any
 
 
-def in_a_fork(act: Callable[[], Any]) -> str:
+def fork_at_the_limit() -> int:
+    """As os.fork, while no descriptor is left to be had."""
+    lowest = os.dup(0)
+    os.close(lowest)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        return os.fork()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def in_a_fork(act: Callable[[], Any], fork: Callable[[], int] = os.fork) -> str:
     """What `act` raised in a forked process, or what it gave."""
     read, write = os.pipe()
-    child = os.fork()
+    child = fork()
     if child == 0:
         try:
             told = repr(act())

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import uvloop
 from fakenode import SESSION, SESSION_NAME, FakeNode, FakePair
-from forking import in_a_fork
+from forking import fork_at_the_limit, in_a_fork
 
 from gateway.client import (
     AsyncClient,
@@ -221,11 +221,26 @@ def test_a_forked_process_leaves_the_client_to_its_parent(run: Run, tmp_path: Pa
     run(story())
 
 
-def test_a_forked_process_does_not_keep_the_connections_of_its_parent_up(run: Run) -> None:
+@pytest.mark.parametrize(("fork", "devnull"), [(fork_at_the_limit, os.devnull), (os.fork, "/none/null")])
+def test_a_process_that_is_forked_without_descriptors_or_devices_leaves_the_client_too(
+    run: Run, fork: Callable[[], int], devnull: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        async with world() as (client, _, _):
+            with monkeypatch.context() as world_of_the_child:
+                world_of_the_child.setattr("os.devnull", devnull)
+                assert "make a new one here" in in_a_fork(lambda: client.submit_nowait(SESSION_NAME, "D", b""), fork)
+            assert (await (await client.send(SESSION_NAME, ORDER)).wait(PATIENCE_S)).outcome is Outcome.ACCEPTED
+
+    run(story())
+
+
+@pytest.mark.parametrize("fork", [os.fork, fork_at_the_limit])
+def test_a_forked_process_does_not_keep_the_connections_of_its_parent_up(run: Run, fork: Callable[[], int]) -> None:
     async def story() -> None:
         async with world() as (client, a, _):
             read, write = os.pipe()
-            child = os.fork()
+            child = fork()
             if child == 0:
                 os.close(write)
                 os.read(read, 1)  # until the parent lets it end

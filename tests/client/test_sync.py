@@ -1,5 +1,7 @@
 """The blocking client against fake nodes: submissions, failover, resume, back-pressure, refusal."""
 
+import errno
+import socket
 import threading
 from pathlib import Path
 from typing import Any, Never
@@ -400,6 +402,34 @@ def test_a_forked_process_leaves_the_client_to_its_parent(
         assert waiting.wait(PATIENCE_S).outcome is Outcome.ACCEPTED
         assert client.connected
         assert [frame.fields for frame in pair.pair.submissions] == [b"11=o1\x0155=A\x01"]
+
+
+def test_a_connection_that_cannot_be_closed_after_a_fork_does_not_keep_the_client(
+    pair: ThreadedPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = []
+
+    def close(connection: socket.socket) -> None:
+        closed.append(connection)
+        raise OSError(errno.EIO, "cannot be closed")
+
+    with connect(pair) as client, monkeypatch.context() as world_of_the_child:
+        wait_for(lambda: pair.b.connections, "both nodes are connected")
+        world_of_the_child.setattr(socket.socket, "close", close)
+        assert in_a_fork(lambda: len(closed)) == "2"
+        assert "make a new one here" in in_a_fork(lambda: client.send(SESSION_NAME, ORDER))
+
+
+def test_a_client_that_cannot_be_left_after_a_fork_does_not_keep_the_others(
+    pair: ThreadedPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def _leave_to_parent(self) -> None:
+            raise RuntimeError
+
+    with connect(pair) as client:
+        monkeypatch.setattr("gateway.client.forks._clients", [Broken(), client])
+        assert "make a new one here" in in_a_fork(lambda: client.send(SESSION_NAME, ORDER))
 
 
 def test_the_token_is_in_no_repr(pair: ThreadedPair) -> None:
