@@ -150,6 +150,7 @@ def _print(states: dict[str, Any]) -> None:
 
 def _complaints(states: dict[str, Any]) -> Iterator[str]:
     """What an operator must see to, a line each."""
+    led = any(state.get("role") == "PRIMARY" for state in states.values())
     for node, state in states.items():
         if "error" in state:
             yield state["error"]
@@ -160,10 +161,14 @@ def _complaints(states: dict[str, Any]) -> Iterator[str]:
             if entry.get("logged_out"):
                 again = f"`gateway session {entry['name']} resume --node {node}` logs it on"
                 yield f"node {node}: session {entry['name']} was logged out by an operator; {again}"
-        for client in _killed(state):
-            again = f"`gateway kill --clear{f' --client {client}' if client else ''}` lets orders pass"
-            yield f"node {node}: the kill switch is set for {client or 'all clients'}; {again}"
-    if not any(state.get("role") == "PRIMARY" for state in states.values()):
+        if state["role"] == "PRIMARY":
+            for client in _killed(state):
+                clear = f"gateway kill --clear --node {node}{f' --client {client}' if client else ''}"
+                yield f"node {node}: the kill switch is set for {client or 'all clients'}; `{clear}` lets orders pass"
+        elif not led:
+            for client in _killed(state):  # only a primary could clear it
+                yield f"node {node}: the kill switch is set for {client or 'all clients'}"
+    if not led:
         yield "no node that answers is primary: orders wait"
 
 

@@ -113,13 +113,26 @@ def test_the_status_command_says_what_an_operator_has_switched_off(capsys, monke
     name = primary["sessions"][0]["name"]
     primary["sessions"][0] |= {"state": "DISCONNECTED", "logged_out": True}
     primary["kill_switch"] = {"all": True, "clients": ["momentum"]}
-    control._print({"a": primary, "b": {"error": "node b does not answer"}})
+    standby = status("STANDBY") | {"kill_switch": primary["kill_switch"]}
+    control._print({"a": primary, "b": standby})
     text = capsys.readouterr().out
     assert fits(text.partition("node a: ")[0])
     assert "logged out" in text.partition("node a: ")[0]
     assert f"node a: session {name} was logged out by an operator; `gateway session {name} resume --node a`" in text
-    assert "node a: the kill switch is set for all clients; `gateway kill --clear` lets orders pass\n" in text
-    assert "node a: the kill switch is set for momentum; `gateway kill --clear --client momentum`" in text
+    all_stopped, one_stopped = [line for line in text.splitlines() if "kill switch" in line]
+    assert all_stopped.endswith("is set for all clients; `gateway kill --clear --node a` lets orders pass")
+    assert one_stopped.endswith(
+        "is set for momentum; `gateway kill --clear --node a --client momentum` lets orders pass"
+    )
+
+
+def test_the_status_command_names_no_way_to_clear_the_kill_switch_where_nobody_is_primary(capsys):
+    control._print(
+        {"a": status("STANDBY") | {"kill_switch": {"all": True, "clients": []}}, "b": {"error": "no answer"}}
+    )
+    text = capsys.readouterr().out
+    assert "node a: the kill switch is set for all clients\n" in text
+    assert "--clear" not in text
 
 
 def test_the_plain_view_tells_each_tenth_once():
