@@ -44,7 +44,7 @@ cdef enum intake_fault:
     FAULT_EMPTY = 7            # fault_at, here and below: tag
     FAULT_TWICE = 8
     FAULT_NO_NUMBER = 9        # or one that is too large
-    FAULT_NOT_ABOVE_ZERO = 10
+    FAULT_BELOW_UNIT = 10
 
 
 cdef struct intake_session_t:

@@ -329,7 +329,7 @@ cdef uint8_t check_limits(intake_t* t, submission_t* s, const instant_t* now) no
         if not ok:
             return malformed(s, FAULT_NO_NUMBER, TAG_ORDER_QTY)
         if quantity_e8 <= 0:
-            return malformed(s, FAULT_NOT_ABOVE_ZERO, TAG_ORDER_QTY)
+            return malformed(s, FAULT_BELOW_UNIT, TAG_ORDER_QTY)
     if risk_limits_quantity(&t.replica.risk, s.client) and (
             quantity is NULL or find_field(&t.fields, TAG_CASH_ORDER_QTY, 0) is not NULL
             or find_field(&t.fields, TAG_ORDER_PERCENT, 0) is not NULL):

@@ -25,8 +25,8 @@ cdef uint32_t intake_fault_text(const submission_t* s, uint8_t* text) noexcept n
         return say_tag(text, s.fault_at, b" is there twice")
     if s.fault == FAULT_NO_NUMBER:
         return say_tag(text, s.fault_at, b" is no number, or one that is too large")
-    if s.fault == FAULT_NOT_ABOVE_ZERO:
-        return say_tag(text, s.fault_at, b" is not above 0")
+    if s.fault == FAULT_BELOW_UNIT:
+        return say_tag(text, s.fault_at, b" is not at least 0.00000001")
     return 0
 
 

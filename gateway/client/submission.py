@@ -30,7 +30,7 @@ _FINAL = frozenset({Outcome.ACCEPTED, Outcome.REJECTED, Outcome.UNKNOWN, Outcome
 
 # What a reason means, where the node says no more.
 REASON_TEXTS = {
-    RejectReason.MALFORMED: "a field is not tag=value, is there twice, is no number, or an OrderQty is not above 0",
+    RejectReason.MALFORMED: "a field is not tag=value, is there twice or no number, or an OrderQty is below 0.00000001",
     RejectReason.FORBIDDEN_TAG: "a field of the header or trailer is in the body",
     RejectReason.NO_CLORDID: "no ClOrdID of 1 to 64 characters",
     RejectReason.UNKNOWN_SESSION: "no session that this client may use",

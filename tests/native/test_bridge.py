@@ -301,8 +301,8 @@ def test_a_question_does_not_overtake_its_order():
     [
         (((11, "x"), (55, ""), (54, 1), (38, 100)), "field 55 is empty"),
         (((11, "x"), (55, "Y"), (54, 1), (38, 10), (38, 1)), "OrderQty (38) is there twice"),
-        (((11, "x"), (55, "Y"), (54, 1), (38, 0)), "OrderQty (38) is not above 0"),
-        (((11, "x"), (55, "Y"), (54, 1), (38, -1)), "OrderQty (38) is not above 0"),
+        (((11, "x"), (55, "Y"), (54, 1), (38, 0)), "OrderQty (38) is not at least 0.00000001"),
+        (((11, "x"), (55, "Y"), (54, 1), (38, -1)), "OrderQty (38) is not at least 0.00000001"),
         (((11, "x"), (55, "Y"), (54, 1), (38, "ten")), "OrderQty (38) is no number, or one that is too large"),
         (((11, "x"), (55, "Y"), (54, 1), (38, 10), (44, "-")), "Price (44) is no number, or one that is too large"),
         (((11, "x"), (55, "Y" * 1000), (54, 1), (38, 100)), "above the limit on OrderQty (38)"),

@@ -169,10 +169,10 @@ def test_fields_that_are_none_are_refused(rig: Rig, name: str, body: bytes):
         (new_order("%s", tag38="ten"), "OrderQty (38) is no number, or one that is too large"),
         (new_order("%s", tag38=10**12), "OrderQty (38) is no number, or one that is too large"),
         *[
-            (new_order("%s", tag38=quantity), "OrderQty (38) is not above 0")
+            (new_order("%s", tag38=quantity), "OrderQty (38) is not at least 0.00000001")
             for quantity in ("0", "0.00", "-0", "-5", "0.000000001")
         ],
-        (new_order("%s", tag38=0, tag152=1000), "OrderQty (38) is not above 0"),
+        (new_order("%s", tag38=0, tag152=1000), "OrderQty (38) is not at least 0.00000001"),
         (new_order("%s", tag44="cheap"), "Price (44) is no number, or one that is too large"),
         ([*new_order("%s"), (44, 2)], "Price (44) is there twice"),
         ([*new_order("%s"), *ENCODED, (528, "")], "field 528 is empty"),
@@ -201,7 +201,7 @@ def test_a_replace_by_a_quantity_of_0_is_refused_and_a_cancel_with_one_passes(ri
     client.send("BROKER", order(), name).wait(WAIT_S)
     change = ((41, name), (55, "ABC"), (54, 1), (38, 0))
     refused = submit(client, "G", (11, f"{name}-r"), *change)
-    assert (refused.reason, refused.text) == (RejectReason.MALFORMED, "OrderQty (38) is not above 0")
+    assert (refused.reason, refused.text) == (RejectReason.MALFORMED, "OrderQty (38) is not at least 0.00000001")
     assert submit(client, "F", (11, f"{name}-c"), *change).outcome is Outcome.ACCEPTED
 
 
