@@ -7,8 +7,7 @@ May depend on: gateway.wire, the reactor's commands. Not in the path of an order
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 import structlog
 
@@ -17,6 +16,7 @@ from gateway.config.connections import is_direct
 from gateway.errors import GatewayError
 from gateway.native.node import Note
 from gateway.native.reactor import Command, Reactor
+from gateway.node.tasks import Tasks
 from gateway.wire.dialer import Route, dial, route_to
 from gateway.wire.directory import Directory, Identity
 from gateway.wire.door import Arrival, Door
@@ -31,13 +31,11 @@ LOST_AFTER_S = 10.0  # the reactor takes what it is handed within a turn
 class Connections:
     """Dials and accepts for one node."""
 
-    def __init__(
-        self, config: Config, node: str, reactor: Reactor, spawn: Callable[[Coroutine[Any, Any, None]], None]
-    ) -> None:
+    def __init__(self, config: Config, node: str, reactor: Reactor, tasks: Tasks) -> None:
         """Reads certificates and proxies' passwords. Raises ConfigError."""
         self._names = [session.name for session in config.session]
         self._reactor = reactor
-        self._spawn = spawn
+        self._tasks = tasks
         self._routes = _routes(config)
         self._ended: dict[int, Callable[[], None]] = {}  # by session: tells the door that its connection is gone
         self._waiting: dict[int, tuple[float, Callable[[], None]]] = {}  # handed to the reactor when, not taken yet
@@ -65,7 +63,7 @@ class Connections:
         if note.code == "connecting":
             route = self._routes.get((note.session, note.a))
             if route is not None:
-                self._spawn(self._dial(note.session, note.b, route))
+                self._tasks.start(self._dial(note.session, note.b, route), "a counterparty is dialled")
         elif note.code == "connected" and note.session in self._waiting:
             if note.session in self._ended:  # the note of its end was lost
                 self._ended.pop(note.session)()

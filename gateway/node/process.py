@@ -10,7 +10,6 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,7 @@ from gateway.node.placement import check_core, freeze_memory, leave_core, take_c
 from gateway.node.registrar import Registrar
 from gateway.node.sessiontimes import Step
 from gateway.node.sharedclients import SharedClients
+from gateway.node.tasks import Tasks
 from gateway.register import Register, open_register
 
 log = structlog.get_logger("node")
@@ -81,8 +81,10 @@ class NodeProcess:
         self._stops: dict[int, str] = {}  # why a session stopped, the latest time
         self._incidents = IncidentRecorder(node, self._session_names)
         reactor = self._assembly.reactor
+        self._tasks = Tasks()  # which end by themselves,
+        self._watches = Tasks()  # and which are ended
         try:
-            self._connections = Connections(config, node, reactor, self._spawn)
+            self._connections = Connections(config, node, reactor, self._tasks)
             self._logons = Logons(config, reactor)
             path = config.node[node].shared_clients  # type: ignore[index]
             self._shared_clients = SharedClients(path, reactor) if path is not None else None
@@ -92,7 +94,6 @@ class NodeProcess:
         self._incident_dir = self._assembly.data_dir / "incidents"
         self._waiting: dict[int, asyncio.Future[int]] = {}
         self._next_command = 1
-        self._tasks: set[asyncio.Task[None]] = set()
         self._failure: str | None = None
         self._stopped: asyncio.Event
         self._registrar: Registrar
@@ -185,25 +186,23 @@ class NodeProcess:
         reactor_thread = threading.Thread(target=self._run_reactor, name="reactor", daemon=True)
         reactor_thread.start()
         feeder_thread = self._start_feeder()
-        aside = []
         if assembly.feeder is not None:
-            aside.append(asyncio.create_task(self._watch_receivers(assembly.feeder)))
+            self._watches.start(self._watch_receivers(assembly.feeder), "receivers are watched")
         if self._shared_clients is not None:
-            aside.append(asyncio.create_task(self._shared_clients.serve()))
+            self._watches.start(self._shared_clients.serve(), "clients in shared memory are taken on")
         freeze_memory()
         log.info("started", node=self._name, pid=os.getpid(), last_lsn=assembly.journal.last_lsn)
         try:
             await self._stopped.wait()
         finally:
-            for task in aside:
-                task.cancel()
+            await self._watches.cancel()
             if self._shared_clients is not None:
                 self._shared_clients.close()
             day_change.stop()
             self._connections.stop()
             await control.stop()
             await self._registrar.close()
-            await asyncio.gather(*self._tasks)
+            await self._tasks.finish()
             loop.remove_reader(assembly.reactor.notify_fileno)
             await asyncio.to_thread(reactor_thread.join, STOP_TIMEOUT_S)
             if assembly.feeder is not None and feeder_thread is not None:
@@ -279,11 +278,11 @@ class NodeProcess:
                 future.set_result(note.a)
             return
         if note.code in ("flush_wanted", "tail_settled"):
-            self._spawn(self._flush(settled=note.code == "tail_settled"))
+            self._tasks.start(self._flush(settled=note.code == "tail_settled"), "the journal is flushed")
             return
         self._connections.take(note)
         if note.code == "fill_logon":
-            self._spawn(self._logons.fill(note))
+            self._tasks.start(self._logons.fill(note), "a Logon is filled")
             return
         log_note(note, self._session_names, self._client_names)
         if stopped := stop_text(note):
@@ -307,11 +306,6 @@ class NodeProcess:
                 await asyncio.to_thread(self._assembly.journal.tail_settled)
         except GatewayError as error:  # the flusher meets and reports it too; until then nothing is sent
             self._journal_failed(str(error))
-
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _numbers(self) -> list[tuple[int, int]]:
         """(next_out, next_in) of each session."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 
 import structlog
 
 from gateway.native.role import RegisterOutcome, RegisterValue, Request
+from gateway.node.tasks import Tasks
 from gateway.register import Register, perform
 from gateway.register.base import EMPTY
 
@@ -26,29 +27,22 @@ class Registrar:
     def __init__(self, register: Register, answer: Answer) -> None:
         self._register = register
         self._answer = answer
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._complaint = ""  # of the latest request that failed; "" when one has succeeded since
         self._complaints = 0  # since the latest line
         self._told_at = 0.0
         news = register.watch()
         if news is not None:
-            self._start(self._follow(news))
+            self._tasks.start(self._follow(news), "the register's changes are followed")
 
     def submit(self, request: Request) -> None:
         """Starts the request; its answer comes from the event loop."""
-        self._start(self._carry_out(request))
+        self._tasks.start(self._carry_out(request), "the register is asked")
 
     async def close(self) -> None:
         """Cancels what is under way and closes the register."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.cancel()
         await self._register.close()
-
-    def _start(self, coroutine: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _follow(self, news: AsyncIterator[RegisterValue]) -> None:
         async for value in news:

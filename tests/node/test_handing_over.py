@@ -14,6 +14,7 @@ from gateway.config import load_config
 from gateway.native.node import Note
 from gateway.node import connections as module
 from gateway.node.connections import Connections
+from gateway.node.tasks import Tasks
 from gateway.wire.directory import Identity
 from gateway.wire.door import Arrival
 from tests.config.test_config_connections import acceptor
@@ -39,7 +40,7 @@ def made(tmp_path: Path) -> tuple[Connections, Commands]:
     path = tmp_path / "pair.toml"
     path.write_text(acceptor())
     commands = Commands()
-    return Connections(load_config(path), "a", commands, lambda _: None), commands  # type: ignore[arg-type]
+    return Connections(load_config(path), "a", commands, Tasks()), commands  # type: ignore[arg-type]
 
 
 def arrival(ended: Callable[[], None]) -> Arrival[int]:
