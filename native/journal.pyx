@@ -172,6 +172,7 @@ cdef struct private_t:
     # flushing is on: a new segment's blocks are written once in advance, which later spares
     # each flush a commit of the file system's own journal
     bint writes_zeros
+    bint flushes_at_once
     int flush_error               # errno; sticky
     bint uncut                    # a truncation failed half-way: files of records that are cut may still be there
     bint without_space            # anonymous memory: as a full disk

@@ -35,6 +35,7 @@ cdef journal_status journal_background(journal_t* j, bint flushing, uint64_t int
     cdef uint64_t now
     short_timer_slack()
     p.writes_zeros = flushing
+    p.flushes_at_once = flushing and interval_ns == 0
     while not load_int(stop):
         now = mono_ns()
         if now >= p.prepare_due_ns:
@@ -63,8 +64,9 @@ cdef journal_status journal_background(journal_t* j, bint flushing, uint64_t int
 
 
 cdef inline void give_way(const private_t* p) noexcept nogil:
-    """Between two pieces, to who shares the core, while there is time: who does not give it back has it for long."""
-    if at_leisure(p) and p.pause_ns > PREPARE_EVERY_NS:
+    """Between two pieces, to who shares the core, while there is time: who does not give it back has it for long, and
+    with no pause between flushes somebody waits for the next one."""
+    if at_leisure(p) and p.pause_ns > PREPARE_EVERY_NS and not p.flushes_at_once:
         sched_yield()
 
 
@@ -179,8 +181,10 @@ cdef int fill_next(private_t* p) noexcept nogil:
         give_way(p)
     if error == 0 and start < end:
         # What goes to disk leaves the mapping again, and is warmed when the writer comes near.
-        error = (segment_start_writing(p.preparing_fd, start, end) if fills_to_disk(p)
-                 else populate(p.preparing.base + start, end - start))
+        if fills_to_disk(p):
+            segment_start_writing(p.preparing_fd, start, end)
+        else:
+            error = populate(p.preparing.base + start, end - start)
     if error == 0:
         p.prepared_bytes = end
     return error
@@ -248,9 +252,10 @@ cdef journal_status flush(journal_t* j) noexcept nogil:
             j.error_number = p.flush_error
             return JOURNAL_IO_ERROR
         store_u64(&p.meta.flushed_lsn, last)
+    store_u64(&j.flushed_lsn, last)
+    if p.meta is not NULL:
         # The pages just written are write-protected now.
         warm_segment(p, &p.segments[load_u32(&p.current)], load_u64(&p.offset), WARM_AFTER_FLUSH_BYTES)
-    store_u64(&j.flushed_lsn, last)
     return JOURNAL_OK
 
 

@@ -118,6 +118,7 @@ cdef class Reactor:
     cdef bint yield_when_idle
     cdef bint looked                     # the last turn came from a look
     cdef uint32_t alone_turns            # until the next look whether somebody else wants the core
+    cdef uint64_t others_had_ns          # the core, when it was given away last
     cdef uint32_t unasked_turns          # that may still pass without asking the kernel for everything
     cdef bint give_way                   # a counterparty on this host was sent something
     cdef uint64_t truncate_again_mono_ns     # 0: it has not failed

@@ -172,6 +172,7 @@ cdef enum:
     TRIPWIRE_RETRY_NS = 20000000
     TRUNCATE_AGAIN_NS = 500000000
     LONG_WAY_NS = 50000              # others had the core for so long: it is a busy one
+    HOG_NS = 1000000                 # and so long: by somebody who takes all that there is
     KEEP_WAY_NS = 100000000          # and is not given to them again for so long
     GREETING_TIMEOUT_NS = 1000000000
     # What an epoll event is about: kind << 32 | index.
@@ -410,8 +411,7 @@ cdef void run_until_stopped(Reactor self) noexcept nogil:
         node_end_turn(self.node)
         if self.stopping and (node_stopped(self.node) or self.now.mono_ns >= self.stop_mono_ns):
             break
-        if self.busy_poll and self.yield_when_idle and self.node.sender.epoch == 0:
-            let_others_run_when_idle(self)       # those who wait for a standby may wait for its core
+        let_others_run_after_turn(self)
     close_all(self)
     note_from_reactor(self.node, NOTE_STOPPED, 0, 0, NULL, 0)
     notify(self)
@@ -425,12 +425,26 @@ cdef void let_others_run_when_idle(Reactor self) noexcept nogil:
         self.alone_turns = ALONE_TURNS
 
 
+cdef void let_others_run_after_turn(Reactor self) noexcept nogil:
+    """Who waits for what a standby has just done may wait for its core too. Not to who keeps it for long: a turn of a
+    standby that has much to catch up with would cost as much each time."""
+    if not self.busy_poll or not self.yield_when_idle or self.node.sender.epoch != 0:
+        return
+    read_clock(self)
+    if self.now.mono_ns < self.keep_way_until_mono_ns:
+        return
+    let_others_run_when_idle(self)
+    if self.others_had_ns > HOG_NS:
+        self.keep_way_until_mono_ns = self.now.mono_ns + KEEP_WAY_NS
+
+
 cdef uint64_t others_ran_ns(Reactor self) noexcept nogil:
     """Gives the core away once; for how long."""
     cdef uint64_t before = self.now.mono_ns
     sched_yield()
     read_clock(self)
-    return self.now.mono_ns - before
+    self.others_had_ns = self.now.mono_ns - before
+    return self.others_had_ns
 
 
 cdef inline bint awaits_peer(Reactor self) noexcept nogil:
@@ -438,14 +452,15 @@ cdef inline bint awaits_peer(Reactor self) noexcept nogil:
 
 
 cdef inline bint is_crowded(Reactor self) noexcept nogil:
-    """Others wanted the core when it was given away last."""
-    return self.yield_when_idle and self.alone_turns == 0
+    """When the core was given away last, others had it, and gave it back soon: they poll here too."""
+    return NOBODY_RAN_NS <= self.others_had_ns < LONG_WAY_NS
 
 
 cdef bint look(Reactor self) noexcept nogil:
     """Busy-poll: looks where the next thing is expected, before the kernel is asked for everything. 1: it is there."""
     if self.looked or self.more or not self.busy_poll:
         self.looked = 0              # what never stops must not keep all the rest waiting
+        self.unasked_turns = 0
     elif awaits_peer(self):
         self.looked = look_at_paths(self, 1 if is_crowded(self) else PATH_LOOKS)
     elif self.shared_clients:

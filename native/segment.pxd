@@ -54,10 +54,10 @@ cdef segment_fault segment_check_header(const segment_header_t* header) noexcept
 # A file whose blocks are reserved, mapped, and its open descriptor, which the caller closes or hands to segment_filled.
 cdef int segment_create(segment_t* s, int* descriptor, int directory, const char* name,
                         uint64_t segment_bytes) noexcept nogil
-# Zeros into the file's pages; and on their way to disk. Blocks that were written once spare each later flush a commit
-# of the file system's own journal.
+# Zeros into the file's pages; and on their way to disk, which is a wish: what became of it segment_filled says. Blocks
+# that were written once spare each later flush a commit of the file system's own journal.
 cdef int segment_fill(int descriptor, uint64_t start, uint64_t end) noexcept nogil
-cdef int segment_start_writing(int descriptor, uint64_t start, uint64_t end) noexcept nogil
+cdef void segment_start_writing(int descriptor, uint64_t start, uint64_t end) noexcept nogil
 cdef int segment_filled(int descriptor, bint to_disk) noexcept nogil      # durable on return; closes it
 cdef int segment_create_anonymous(segment_t* s, uint64_t segment_bytes) noexcept nogil
 cdef int segment_map(segment_t* s, int fd, uint64_t segment_bytes, bint writable) noexcept nogil   # takes fd over

@@ -64,8 +64,8 @@ cdef extern from * nogil:
         }
         return 0;
     }
-    static int start_writing(int fd, uint64_t start, uint64_t end) {
-        return sync_file_range(fd, (off_t)start, (off_t)(end - start), SYNC_FILE_RANGE_WRITE) == 0 ? 0 : errno;
+    static void start_writing(int fd, uint64_t start, uint64_t end) {
+        (void)sync_file_range(fd, (off_t)start, (off_t)(end - start), SYNC_FILE_RANGE_WRITE);
     }
     static void name_of_lsn(char *name, size_t size, uint64_t lsn) { snprintf(name, size, "%020" PRIu64 ".log", lsn); }
     """
@@ -73,7 +73,7 @@ cdef extern from * nogil:
     int fault_in(uint8_t*, uint64_t)
     int create_file(int, const char*, uint64_t)
     int write_zeros(int, uint64_t, uint64_t)
-    int start_writing(int, uint64_t, uint64_t)
+    void start_writing(int, uint64_t, uint64_t)
     void name_of_lsn(char*, size_t, uint64_t)
     int munmap(void*, size_t)
     int msync(void*, size_t, int)
@@ -141,8 +141,8 @@ cdef int segment_fill(int descriptor, uint64_t start, uint64_t end) noexcept nog
     return write_zeros(descriptor, start, end)
 
 
-cdef int segment_start_writing(int descriptor, uint64_t start, uint64_t end) noexcept nogil:
-    return start_writing(descriptor, start, end)
+cdef void segment_start_writing(int descriptor, uint64_t start, uint64_t end) noexcept nogil:
+    start_writing(descriptor, start, end)
 
 
 cdef int segment_filled(int descriptor, bint to_disk) noexcept nogil:

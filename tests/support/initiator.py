@@ -88,7 +88,8 @@ class Initiator:
     def _write(self) -> None:
         output = self.session.output()
         if output and self.socket is not None:
-            self.socket.sendall(output)
+            with contextlib.suppress(ConnectionError):  # the next read says that it is gone
+                self.socket.sendall(output)
 
     def _read(self) -> None:
         assert self.socket is not None

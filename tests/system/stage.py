@@ -36,11 +36,12 @@ class Flow:
         self._trader: Trader | None = None
         self._failed: BaseException | None = None
         self._world = world
-        self._thread = threading.Thread(target=self._run, args=(rate, count), name="strategy", daemon=True)
+        nodes = load_config(world.config).node.values()  # here: the story may rewrite the file meanwhile
+        addresses = ",".join(str(node.clients) for node in nodes)
+        self._thread = threading.Thread(target=self._run, args=(addresses, rate, count), name="strategy", daemon=True)
         self._thread.start()
 
-    def _run(self, rate: float, count: int) -> None:
-        nodes = ",".join(str(node.clients) for node in load_config(self._world.config).node.values())
+    def _run(self, nodes: str, rate: float, count: int) -> None:
         recorder = ClientRecorder(self._world.client_record)
         try:
             with Client(nodes, CLIENT, connect_timeout=30) as client:
@@ -101,7 +102,7 @@ class Stage(World):
         self.relay: Relay | None = None
         self.amend("[journal]", "[journal]\n" + journal)
         # So that a busy machine is not taken for a dead peer.
-        self.amend("[replication]", '[replication]\nsuspect_after = "250ms"')
+        self.amend("[replication]", '[replication]\nsuspect_after = "1s"')
         if register:
             self.amend('kind = "file"\npath = "register"', register)
         self.amend("heartbeat = 30", f"heartbeat = {heartbeat_s}")
