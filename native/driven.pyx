@@ -12,12 +12,12 @@ from .datagram cimport MAX_DATAGRAM_BYTES
 from .feed cimport client_tx_consume, client_tx_peek
 from .instant cimport instant_t
 from .node cimport (MAX_CLIENT_CONNECTIONS, Node, node_advance, node_deadline, node_fill_logon, node_on_client_bytes,
-                    node_on_client_connected, node_on_client_disconnected, node_on_datagram, node_on_register,
-                    node_on_session_bytes, node_on_session_command, node_on_session_connected,
+                    node_on_client_connected, node_on_client_disconnected, node_on_command, node_on_datagram,
+                    node_on_register, node_on_session_bytes, node_on_session_command, node_on_session_connected,
                     node_on_session_disconnected, node_on_timer, node_poll_datagram, node_session_closing,
                     node_session_tx_consume, node_session_tx_gather, node_set_kill, node_settle, node_start,
                     node_take_accept, node_take_connect, node_take_register_request, node_truncated, session_command)
-from .role cimport register_outcome, register_request_t, register_value_t
+from .role cimport register_outcome, register_request_t, register_value_t, role_command
 
 cdef enum:
     ROUNDS_PER_TURN = 4
@@ -74,6 +74,10 @@ cdef class DrivenNode:
     def kill(self, uint32_t client, bint killed=True) -> int:
         """An operator stops a client, or lets it trade again; 0, or -1: not primary, or no space."""
         return node_set_kill(self.owner.handle, client, killed, &self.now)
+
+    def role_command(self, int command) -> int:
+        """An operator's Command; a CommandStatus."""
+        return node_on_command(self.owner.handle, <role_command>command, &self.now)
 
     # --- clients ------------------------------------------------------------------------------------------------------
 

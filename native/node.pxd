@@ -68,6 +68,9 @@ cdef enum note_code:
     # another version, that << 8 | ours
     NOTE_DATAGRAMS_DROPPED = 29
     NOTE_TURNED_AWAY = 32       # session; a counterparty that has connected may not log on now
+    # what an operator has commanded is not done: this node goes on as primary of epoch b; a: 1 if the register did not
+    # answer, and may have the standby as primary all the same
+    NOTE_SWITCHOVER_GIVEN_UP = 33
     NOTE_NOT_PASSED_ON = 31     # session; record b is too large or odd for the client's session: c bytes
     NOTE_FILL_LOGON = 30        # session; a: attempt, b: MsgSeqNum, c: SendingTime (ns); node_fill_logon answers
     # a lost tail is made good, a new log filled: the journal's marks of it may go once LSN b is on disk
@@ -199,6 +202,7 @@ cdef struct node_t:
 
     uint64_t released_lsn         # everything up to here may leave (sync sessions, ACCEPTED, REJECTED)
     uint64_t seen_transitions     # of role
+    uint64_t seen_handovers_given_up   # of role
     uint64_t next_heartbeat_mono_ns
     uint64_t next_hello_mono_ns
     uint64_t hello_to             # incarnation that the next HELLO names: what the peer claimed to be

@@ -15,7 +15,7 @@ NOTE_NAMES = {
     NOTE_IN_DOUBT: "in_doubt", NOTE_RECONCILED: "reconciled", NOTE_FLUSH_WANTED: "flush_wanted",
     NOTE_FILL_LOGON: "fill_logon", NOTE_NOT_PASSED_ON: "not_passed_on",
     NOTE_TURNED_AWAY: "turned_away", NOTE_TAIL_SETTLED: "tail_settled",
-    NOTE_UNFIT: "unfit",
+    NOTE_UNFIT: "unfit", NOTE_SWITCHOVER_GIVEN_UP: "switchover_given_up",
     NOTE_QUESTION_REFUSED: "question_refused", NOTE_DATAGRAMS_DROPPED: "datagrams_dropped",
 }
 

@@ -7,6 +7,9 @@ cdef void follow_role(node_t* n, const instant_t* now) noexcept nogil:
         return
     if n.role.transitions != n.seen_transitions:
         note(n, NOTE_ROLE, 0, n.role.state, n.role.epoch, (<uint64_t>n.role.release << 8) | n.role.cause)
+    if n.role.handovers_given_up != n.seen_handovers_given_up:
+        n.seen_handovers_given_up = n.role.handovers_given_up
+        note(n, NOTE_SWITCHOVER_GIVEN_UP, 0, role_may_have_handed_over(&n.role), n.role.epoch, 0)
     n.seen_transitions = n.role.transitions
     if n.role.state == ROLE_PRIMARY:
         if n.sender.epoch != n.role.epoch:

@@ -145,6 +145,7 @@ cdef struct role_t:
     uint64_t transitions             # counts every change of state, release or epoch: the owner compares and acts
     uint64_t detected_mono_ns        # of the last takeover: when the peer was suspected
     uint64_t won_mono_ns             # of the last takeover: when the register was won
+    uint64_t handovers_given_up      # switchovers that were accepted, and after which this node went on as primary
     register_request_t request
 
     # Private to role.pyx from here on. Times are mono_ns; 0: not running.

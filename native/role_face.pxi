@@ -249,6 +249,11 @@ cdef class Role:
         return self.state_.transitions
 
     @property
+    def handovers_given_up(self):
+        """Counts the switchovers that were accepted, and after which this node went on as primary."""
+        return self.state_.handovers_given_up
+
+    @property
     def detected_mono_ns(self):
         """When the peer was suspected, of the last takeover."""
         return self.state_.detected_mono_ns

@@ -81,6 +81,7 @@ cdef void hand_over(role_t* r, const instant_t* now) noexcept nogil:
             or since_at_least(r.handover_since, r.config.fence_timeout_ns, now)):
         # Goes on as primary. If the compare-and-set is unsettled, lead_in_sync settles it with one of its own.
         r.handover_since = 0
+        r.handovers_given_up += 1
         set_intake(r, True)
         evaluate_primary(r, now)
         return

@@ -80,6 +80,18 @@ def test_an_operators_command_needs_a_node_that_exists(tmp_path, command):
     assert "a or b" in result.output
 
 
+def test_a_switchover_that_is_accepted_is_not_called_done(monkeypatch):
+    async def command(*_):
+        return {"accepted": True}
+
+    monkeypatch.setattr("gateway.control.client.ControlClient.command", command)
+    where = ["--config", "configs/local.toml", "--node", "a"]
+    result = CliRunner().invoke(build_app("switchover"), ["switchover", *where])
+    accepted, outcome = result.output.splitlines()
+    assert accepted == "node a: switchover accepted"
+    assert outcome.startswith("`gateway status` says when its standby is primary; if node a gives it up")
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

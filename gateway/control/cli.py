@@ -48,6 +48,7 @@ def takeover(config: ConfigOption, node: NodeOption) -> None:
 def switchover(config: ConfigOption, node: NodeOption) -> None:
     """Makes the primary NODE hand over to its standby, losing nothing."""
     _command(config, node, "switchover")
+    typer.echo(f"`gateway status` says when its standby is primary; if node {node} gives it up, its log says so")
 
 
 def solo(config: ConfigOption, node: NodeOption) -> None:

@@ -66,6 +66,16 @@ BAD_MAC_REMEDY = (
 )
 
 
+# Of a switchover that is given up: while it is not known whether the register has it, and when it has it not.
+UNDECIDED_REMEDY = (
+    "the register has not answered and may have it done: `gateway status` says who is primary once it does"
+)
+GIVEN_UP_REMEDY = (
+    "this node goes on as primary: its standby, or the register, was not there or too slow, see `gateway status` and "
+    "both logs. When the standby is in sync again, say `gateway switchover` again"
+)
+
+
 # What b and c of a note are, by code; of others they are "lsn" and "value". An empty name: nothing for people.
 NOTE_ARGUMENTS = {
     "suspected": ("", ""),
@@ -100,8 +110,8 @@ def log_note(note: Note, session_names: list[str], client_names: Sequence[str] =
         _log_dropped(log, note)
     elif note.code == "not_passed_on" or (note.code == "truncation" and note.a):
         _log_failure(log, note, session_names)
-    elif note.code == "question_refused":
-        log.warning("question_refused", count=note.b, remedy="ask the counterparty, then send- or give-up-doubted")
+    elif note.code in {"question_refused", "switchover_given_up"}:
+        _log_for_an_operator(log, note)
     elif note.code == "reconciled":
         log.warning("reconciled", settled=note.b)
     elif note.code == "client":
@@ -122,6 +132,13 @@ def _log_client(log: Any, note: Note, client_names: Sequence[str]) -> None:
         return
     name = client_names[note.b - 1] if 0 < note.b <= len(client_names) else note.b
     log.info(("client_gone", "client_logged_in")[note.a], client=name)
+
+
+def _log_for_an_operator(log: Any, note: Note) -> None:
+    if note.code == "question_refused":
+        log.warning("question_refused", count=note.b, remedy="ask the counterparty, then send- or give-up-doubted")
+        return
+    log.warning("switchover_given_up", epoch=note.b, remedy=UNDECIDED_REMEDY if note.a else GIVEN_UP_REMEDY)
 
 
 def _log_failure(log: Any, note: Note, session_names: list[str]) -> None:

@@ -739,6 +739,7 @@ def test_switchover_stops_intake_and_waits_for_the_whole_log() -> None:
     node.wins(request)
     assert (node.role.state, node.role.epoch, node.role.primary) == (State.STANDBY, 6, B)
     assert node.role.cause is Cause.SWITCHOVER
+    assert node.role.handovers_given_up == 0
 
 
 def test_switchover_that_cannot_finish_is_given_up() -> None:
@@ -748,6 +749,7 @@ def test_switchover_that_cannot_finish_is_given_up() -> None:
     node.passes(FENCE / MS + 20, hearing=(State.STANDBY, 5))
     assert node.role.state is State.PRIMARY
     assert node.role.intake
+    assert node.role.handovers_given_up == 1
 
 
 def test_unanswered_switchover_that_took_effect_is_recognised_when_the_standby_is_lost() -> None:

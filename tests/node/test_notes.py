@@ -52,6 +52,13 @@ def test_a_peer_of_another_format_is_named_with_both_versions():
     assert (line["peer_version"], line["own_version"]) == (9, 1)
 
 
+@pytest.mark.parametrize(("undecided", "remedy"), [(0, "say `gateway switchover` again"), (1, "who is primary")])
+def test_a_switchover_that_was_given_up_is_told_with_what_to_do(undecided: int, remedy: str):
+    (line,) = logged("switchover_given_up", a=undecided, b=4)
+    assert (line["event"], line["log_level"], line["epoch"]) == ("switchover_given_up", "warning", 4)
+    assert remedy in line["remedy"]
+
+
 def test_datagrams_of_another_secret_are_told_with_what_to_do():
     (line,) = logged("datagrams_dropped", a=DROP_NAMES.index("bad_mac"), b=4)
     assert (line["event"], line["reason"], line["count"]) == ("datagrams_dropped", "bad_mac", 4)
