@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, cast
 
 from gateway.client.address import Address, format_address, parse_places
+from gateway.client.aiodial import dial
 from gateway.client.aioshared import SharedTransport, open_shared
 from gateway.client.errors import BackPressure, ClientClosed, NotConnected, WaitTimeout
 from gateway.client.events import Event, Message
@@ -121,6 +122,7 @@ class AsyncClient:
         self._connect_timeout = connect_timeout
         self._transports: list[_Transport | None] = [None] * len(self._places)
         self._attempts: set[asyncio.Task[None]] = set()
+        self._in_flight: set[socket.socket | SharedConnection] = set()  # connected by attempts, not yet transports
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: set[asyncio.Future[None]] = set()
         self._paused: set[int] = set()
@@ -314,10 +316,14 @@ class AsyncClient:
             return
         self._taken = self._file = None
         # Of the parent's loop, whose poll set this process shares: closed here, they would be unregistered there.
-        self._parents = (self._transports, self._timer, self._attempts, self._waiters)
+        self._parents = (self._transports, self._timer, self._attempts, self._in_flight, self._waiters)
         transports, self._transports = self._transports, [None] * len(self._places)
+        in_flight, self._in_flight = self._in_flight, set()
         self._timer, self._attempts, self._waiters = None, set(), set()
         self._core.leave(ClientClosed(FORKED))  # before anything that may fail
+        for connection in in_flight:
+            with contextlib.suppress(OSError):
+                let_go(connection.fileno())
         for transport in transports:
             if transport is not None and not transport.is_closing():
                 with contextlib.suppress(OSError):
@@ -385,13 +391,27 @@ class AsyncClient:
         place = self._places[node]
         try:
             if isinstance(place, Path):
-                self._up(node, self._shared(node, await open_shared(str(place))))
+                await self._connect_shared(node, str(place))
             else:
-                await self._loop.create_connection(lambda: _Connection(self, node), *place)
+                await self._connect_stream(node, *place)
         except OSError as error:
             if self._core.links[node].phase is Phase.CONNECTING:
                 self._core.on_disconnected(node, time.monotonic_ns(), error.strerror or str(error))
                 self._turn()
+
+    async def _connect_stream(self, node: int, host: str, port: int) -> None:
+        in_flight = self._in_flight
+        connection = await dial(host, port, in_flight)
+        try:
+            await self._loop.create_connection(lambda: _Connection(self, node), sock=connection)
+        finally:
+            in_flight.discard(connection)
+
+    async def _connect_shared(self, node: int, path: str) -> None:
+        in_flight = self._in_flight
+        connection = await open_shared(path, in_flight)
+        self._up(node, self._shared(node, connection))
+        in_flight.discard(connection)
 
     def _shared(self, node: int, connection: SharedConnection) -> SharedTransport:
         return SharedTransport(

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 from collections.abc import Callable
+from typing import Any
 
 from gateway.client.links import CONNECT_TIMEOUT_NS
 from gateway.client.shared import SharedConnection, refusal
@@ -14,10 +15,11 @@ READ_BYTES = 256 * 1024
 CONNECT_TIMEOUT_S = CONNECT_TIMEOUT_NS / 1e9
 
 
-async def open_shared(path: str) -> SharedConnection:
-    """Connects to the node's socket at `path` and takes the memory. Raises OSError."""
+async def open_shared(path: str, in_flight: set[Any]) -> SharedConnection:
+    """Connects to the node's socket at `path` and takes the memory. Raises OSError. `in_flight` as of `dial`."""
     loop = asyncio.get_running_loop()
     connection = SharedConnection()
+    in_flight.add(connection)
     try:
         error = connection.connect_ex(path)
         if error:
@@ -33,6 +35,7 @@ async def open_shared(path: str) -> SharedConnection:
             loop.remove_reader(connection.fileno())
         connection.finish()
     except BaseException:
+        in_flight.discard(connection)
         connection.close()
         raise
     return connection

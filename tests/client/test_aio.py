@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 import uvloop
 from fakenode import SESSION, SESSION_NAME, FakeNode, FakePair
-from forking import fork_at_the_limit, in_a_fork
+from forking import fork_at_the_limit, in_a_fork, sockets_open
 
 from gateway.client import (
     AsyncClient,
@@ -231,6 +232,35 @@ def test_a_process_that_is_forked_without_descriptors_or_devices_leaves_the_clie
                 world_of_the_child.setattr("os.devnull", devnull)
                 assert "make a new one here" in in_a_fork(lambda: client.submit_nowait(SESSION_NAME, "D", b""), fork)
             assert (await (await client.send(SESSION_NAME, ORDER)).wait(PATIENCE_S)).outcome is Outcome.ACCEPTED
+
+    run(story())
+
+
+@pytest.fixture(params=["tcp", "shm"])
+def silent_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An address where connection attempts stay in flight."""
+    if request.param == "shm":  # the node never hands over memory
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(tmp_path / "node"))
+            listener.listen()
+            yield f"shm:{tmp_path / 'node'}"
+        return
+    with socket.socket() as listener, socket.socket() as queued:  # there is room for nobody else
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        queued.connect(listener.getsockname())
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_forked_process_does_not_keep_the_connection_attempts_of_its_parent_up(run: Run, silent_place: str) -> None:
+    async def story() -> None:
+        async with AsyncClient(silent_place, "alpha", "secret", connect_timeout=None) as client:
+            before = sockets_open()
+            await wait_until(lambda: sockets_open() - before, "an attempt is in flight")
+            mine = sockets_open() - before
+            assert in_a_fork(lambda: mine & sockets_open()) == "set()"
+            assert mine <= sockets_open()
+            assert not client.connected
 
     run(story())
 

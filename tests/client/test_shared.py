@@ -135,7 +135,7 @@ def test_what_was_written_is_read_on_after_a_strategy_raised(door: Door) -> None
 def test_a_node_that_never_hands_memory_over_is_given_up(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aioshared, "CONNECT_TIMEOUT_S", 0.0)
     with pytest.raises(OSError, match="hand over memory") as caught:
-        asyncio.run(open_shared(str(door.path)))
+        asyncio.run(open_shared(str(door.path), set()))
     assert caught.value.errno == errno.ETIMEDOUT
 
 
@@ -155,4 +155,4 @@ def test_why_a_socket_cannot_be_connected_to_is_said_with_a_remedy(tmp_path: Pat
     assert remedy in sockets.connect(0)
     sockets.close()
     with pytest.raises(OSError, match=remedy):
-        asyncio.run(open_shared(str(path)))
+        asyncio.run(open_shared(str(path), set()))
