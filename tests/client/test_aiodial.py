@@ -11,6 +11,7 @@ import pytest
 import uvloop
 
 from gateway.client.aiodial import dial
+from tests.support.waiting import wait_until
 
 Run = Callable[[Awaitable[Any]], Any]
 
@@ -80,8 +81,7 @@ def test_an_attempt_that_is_cancelled_leaves_no_socket(run: Run):
     async def story() -> None:
         with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_connection(full.getsockname()):
             attempt = asyncio.create_task(dial(*full.getsockname(), in_flight))
-            while not in_flight:
-                await asyncio.sleep(0)
+            await wait_until(lambda: in_flight, "the attempt has begun")
             (connection,) = in_flight
             attempt.cancel()
             with pytest.raises(asyncio.CancelledError):

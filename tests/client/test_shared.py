@@ -16,7 +16,7 @@ from gateway.client.aioshared import SharedTransport, open_shared
 from gateway.client.shared import SharedConnection
 from gateway.client.sockets import Sockets
 from gateway.native.sharedstream import SharedStream
-from tests.support.waiting import wait_until
+from tests.support.waiting import turns, wait_until
 
 WAIT_S = 10.0
 TURNS = 20
@@ -95,8 +95,7 @@ def test_an_asyncio_client_is_not_kept_busy_either(door: Door) -> None:
         transport.pause_reading()
         stream.write(b"execution")
         connection.close()
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
+        await turns(TURNS)
         assert drained < TURNS // 2
         transport.resume_reading()
         await wait_until(lambda: ended, "the transport has ended")

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.native.driven import DrivenNode
 from gateway.native.journal import Journal
 from gateway.native.node import Node
-from tests.fuzz.rig import MS, Cell, Clock
-from tests.support.driven_pairs import copy, node_of_pair, raw
+from tests.fuzz.rig import MS, Cell
+from tests.support.driven_pairs import DrivenParty, copy, node_of_pair, raw
 
 SUSPECT_NS = 50 * MS
 SESSION = 0
 SET_SEQ = 4  # session_command
 
 
-class Party:
+class Party(DrivenParty):
     """A driven node with a session that starts over after each disconnect."""
 
     def __init__(
@@ -27,20 +26,16 @@ class Party:
         kind: type[Node] = Node,
         **options: object,
     ) -> None:
-        self.journal, self.cell = journal, cell
-        self.owner = node_of_pair(number, journal, kind, incarnation=incarnation, suspect_after_ns=SUSPECT_NS)
-        self.owner.add_session(
+        owner = node_of_pair(number, journal, kind, incarnation=incarnation, suspect_after_ns=SUSPECT_NS)
+        owner.add_session(
             "ONE",
             begin_string="FIX.4.4",
             sender_comp_id="GW",
             target_comp_id="BROKER",
             **{"reset_on_disconnect": True, **options},
         )
-        self.node = DrivenNode(self.owner)
-        self.clock = Clock(self.node)
-        for _ in range(100):
-            self.turn([], 10 * MS)
-        assert self.role == "PRIMARY"
+        super().__init__(owner, journal, cell)
+        self.become_primary()
 
     @property
     def role(self) -> str:
@@ -57,15 +52,6 @@ class Party:
         self.node.session_connects(SESSION)
         self.turn([])
         return self.node.session_reads(SESSION)[0]
-
-    def turn(self, datagrams: list[bytes], ns: int = MS) -> list[bytes]:
-        self.clock.move(ns)
-        self.cell.serve(self.node)
-        for datagram in datagrams:
-            self.node.receive_datagram(datagram)
-        sent = self.node.turn()
-        self.journal.flush()
-        return sent
 
 
 class Pair:

@@ -11,13 +11,12 @@ from types import SimpleNamespace
 import pytest
 
 from gateway.errors import JournalError
-from gateway.native.driven import DrivenNode
 from gateway.native.journal import Journal
 from gateway.native.node import Node, Note
 from gateway.native.reactor import Command, Reactor
 from gateway.native.role import RegisterOutcome, Request
-from tests.fuzz.rig import MS, Cell, Clock
-from tests.support.driven_pairs import copy, node_of_pair, raw
+from tests.fuzz.rig import MS, Cell
+from tests.support.driven_pairs import DrivenParty, copy, node_of_pair, raw
 from tests.support.waiting import wait_for
 
 REASON = "diverged-2-2-1.log: No space left on device"
@@ -42,27 +41,12 @@ class FullDisk(Node):
         super().truncate(lsn)
 
 
-class Primary:
+class Primary(DrivenParty):
     """Driven by the test; begins an epoch of its own behind what its log has."""
 
     def __init__(self, number: int, journal: Journal, cell: Cell, incarnation: int = 1) -> None:
-        self.journal = journal
-        self.cell = cell
-        self.owner = node_of_pair(number, journal, incarnation=incarnation)
-        self.node = DrivenNode(self.owner)
-        self.clock = Clock(self.node)
-        for _ in range(100):
-            self.turn([], 10 * MS)
-        assert self.owner.status()["role"] == "PRIMARY"
-
-    def turn(self, datagrams: list[bytes], ns: int) -> list[bytes]:
-        self.clock.move(ns)
-        self.cell.serve(self.node)
-        for datagram in datagrams:
-            self.node.receive_datagram(datagram)
-        sent = self.node.turn()
-        self.journal.flush()
-        return sent
+        super().__init__(node_of_pair(number, journal, incarnation=incarnation), journal, cell)
+        self.become_primary()
 
 
 def received(path: socket.socket) -> list[bytes]:

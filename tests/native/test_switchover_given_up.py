@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-from gateway.native.driven import DrivenNode
 from gateway.native.node import Note
 from gateway.native.role import Command, CommandStatus
-from tests.fuzz.rig import MS, Cell, Clock
-from tests.support.driven_pairs import copy, node_of_pair
+from tests.fuzz.rig import MS, Cell
+from tests.support.driven_pairs import DrivenParty, copy, node_of_pair
 
 SUSPECT_NS = 50 * MS
 IN_SYNC = 3  # both nodes
 RESET, SESSION = 3, 0  # session_command
 
 
-class Member:
+class Member(DrivenParty):
     """A driven node of the pair."""
 
     def __init__(self, number: int, cell: Cell) -> None:
-        self.cell: Cell | None = cell
-        self.journal = copy()
-        self.owner = node_of_pair(number, self.journal, suspect_after_ns=SUSPECT_NS)
-        self.owner.add_session("ONE", begin_string="FIX.4.4", sender_comp_id="GW", target_comp_id="BROKER")
-        self.node = DrivenNode(self.owner)
-        self.clock = Clock(self.node)
-
-    def turn(self, datagrams: list[bytes]) -> list[bytes]:
-        self.clock.move(MS)
-        if self.cell is not None:
-            self.cell.serve(self.node)
-        for datagram in datagrams:
-            self.node.receive_datagram(datagram)
-        sent = self.node.turn()
-        self.journal.flush()
-        return sent
+        journal = copy()
+        owner = node_of_pair(number, journal, suspect_after_ns=SUSPECT_NS)
+        owner.add_session("ONE", begin_string="FIX.4.4", sender_comp_id="GW", target_comp_id="BROKER")
+        super().__init__(owner, journal, cell)
 
     def alone(self) -> None:
         """Nobody is heard until the peer is suspected."""

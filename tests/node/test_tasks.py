@@ -13,7 +13,8 @@ async def _fail() -> None:
     raise ValueError("no such thing")
 
 
-async def _forever() -> None:
+async def _forever(begun: asyncio.Event) -> None:
+    begun.set()
     await asyncio.Event().wait()
 
 
@@ -22,7 +23,6 @@ def test_a_task_that_fails_is_told_with_its_name_and_a_remedy() -> None:
         tasks = Tasks()
         tasks.start(_fail(), "things are watched")
         await tasks.finish()
-        await asyncio.sleep(0)
 
     with capture_logs() as lines:
         asyncio.run(run())
@@ -35,10 +35,10 @@ def test_a_task_that_fails_is_told_with_its_name_and_a_remedy() -> None:
 def test_a_task_that_is_ended_is_no_failure() -> None:
     async def run() -> None:
         tasks = Tasks()
-        tasks.start(_forever(), "nothing")
-        await asyncio.sleep(0)
+        begun = asyncio.Event()
+        tasks.start(_forever(begun), "nothing")
+        await begun.wait()
         await asyncio.wait_for(tasks.cancel(), 5)
-        await asyncio.sleep(0)
 
     with capture_logs() as lines:
         asyncio.run(run())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from gateway.native.driven import DrivenNode
 from gateway.native.journal import Journal
 from gateway.native.node import Node
-from tests.fuzz.rig import KEY, MS, PAIR
+from tests.fuzz.rig import KEY, MS, PAIR, Cell, Clock
 
 LONG_NS = 3600 * 1000 * MS  # nobody is suspected because the host is busy
 
@@ -32,6 +33,32 @@ def node_of_pair(
         window_records=64,
         preferred=number == 0,
     )
+
+
+class DrivenParty:
+    """A node, the register's cell that it asks, and a clock that moves with its turns."""
+
+    def __init__(self, owner: Node, journal: Journal, cell: Cell | None) -> None:
+        self.owner, self.journal, self.cell = owner, journal, cell
+        self.node = DrivenNode(owner)
+        self.clock = Clock(self.node)
+
+    def turn(self, datagrams: list[bytes], ns: int = MS) -> list[bytes]:
+        """Its datagrams, a turn of `ns` after those that are given."""
+        self.clock.move(ns)
+        if self.cell is not None:
+            self.cell.serve(self.node)
+        for datagram in datagrams:
+            self.node.receive_datagram(datagram)
+        sent = self.node.turn()
+        self.journal.flush()
+        return sent
+
+    def become_primary(self) -> None:
+        """Hears nobody until it is."""
+        for _ in range(100):
+            self.turn([], 10 * MS)
+        assert self.owner.status()["role"] == "PRIMARY"
 
 
 def copy(journal: Journal | None = None) -> Journal:

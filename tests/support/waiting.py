@@ -37,3 +37,9 @@ async def wait_until(condition: Callable[[], T], what: str, timeout_s: float = P
         deadline.check()
         await asyncio.sleep(POLL_S)
     return held
+
+
+async def turns(count: int) -> None:
+    """Lets the event loop do so often what there is to do."""
+    for _ in range(count):
+        await asyncio.sleep(0)

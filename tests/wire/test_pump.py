@@ -14,7 +14,7 @@ import pytest
 from gateway.config.connections import ClientTls, Endpoint, ServerTls, Tcp
 from gateway.wire.dialer import dial, route_to
 from gateway.wire.tls import server_context
-from tests.support.waiting import wait_until
+from tests.support.waiting import turns, wait_until
 from tests.wire.certificates import Certificates
 from tests.wire.net import read, read_all, run, serving, write
 
@@ -46,12 +46,6 @@ def connected(tmp_path):
 
 def open_descriptors():
     return len(os.listdir("/proc/self/fd"))
-
-
-async def turns(count):
-    """Lets the loop do so often what there is to do."""
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 def test_what_was_written_before_the_close_arrives(connected):
