@@ -24,9 +24,6 @@ cdef extern from * nogil:
     #ifndef MADV_POPULATE_WRITE
     #define MADV_POPULATE_WRITE 23          /* Linux 5.14 */
     #endif
-    #ifndef FILL_PIECE_BYTES
-    #define FILL_PIECE_BYTES (1 << 14)
-    #endif
 
     static void *map_pages(int fd, uint64_t size, int writable) {
         int prot = writable ? PROT_READ | PROT_WRITE : PROT_READ;
@@ -55,7 +52,7 @@ cdef extern from * nogil:
     /* By write(2), not by a fault for each page of a mapping: the kernel keeps what one call writes together, and finds
        its blocks once. In pieces, for of what it keeps together it writes all to disk when a byte of it has changed. */
     static int write_zeros(int fd, uint64_t start, uint64_t end) {
-        static const uint8_t zeros[FILL_PIECE_BYTES];
+        static const uint8_t zeros[1 << 14];
         while (start < end) {
             uint64_t size = end - start < sizeof zeros ? end - start : sizeof zeros;
             ssize_t written = pwrite(fd, zeros, size, (off_t)start);

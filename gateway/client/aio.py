@@ -410,8 +410,10 @@ class AsyncClient:
     async def _connect_shared(self, node: int, path: str) -> None:
         in_flight = self._in_flight
         connection = await open_shared(path, in_flight)
-        self._up(node, self._shared(node, connection))
-        in_flight.discard(connection)
+        try:
+            self._up(node, self._shared(node, connection))
+        finally:
+            in_flight.discard(connection)
 
     def _shared(self, node: int, connection: SharedConnection) -> SharedTransport:
         return SharedTransport(
